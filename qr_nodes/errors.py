@@ -1,0 +1,82 @@
+"""What can go wrong for a user, as one line: where, what (with the value), what to do.
+
+QrNodesError
+├── ParamError     a parameter's value: wrong type, out of range, not one of the choices
+├── SocketError    what arrived on a link: wrong kind, sizes that do not fit
+├── GraphError     the graph or its file: unknown node, missing link, cycle, newer version
+├── ReadError      a picture or file that cannot be read
+├── WriteError     a file that cannot be written
+├── ModelError     weights: missing, damaged, not what they claim, cannot be fetched
+├── DeviceError    a device or its provider that cannot run
+└── NodeError      a node that failed for a reason nobody foresaw
+
+`Cancelled` is not an error: it says that nobody wants the result any more.
+"""
+
+from __future__ import annotations
+
+
+class QrNodesError(Exception):
+    """A fault a user can meet and mend.
+
+    Parameters
+    ----------
+    what : str
+        What happened, with the value, as a sentence that ends with a full stop.
+    where : str
+        File, node, parameter or socket it happened at; may be filled in later by a caller
+        who knows it.
+    hint : str
+        What to do about it, as a sentence.
+    """
+
+    def __init__(self, what: str, where: str = "", hint: str = ""):
+        super().__init__(what, where, hint)
+        self.what, self.where, self.hint = what, where, hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return " ".join((f"{text} {self.hint}" if self.hint else text).split())
+
+    def at(self, where: str) -> QrNodesError:
+        """Give the same error with `where` put before what it already says of its place."""
+        place = f"{where}: {self.where}" if self.where and self.where != where else where
+        error = type(self)(self.what, place, self.hint)
+        error.__cause__ = self.__cause__
+        return error
+
+
+class ParamError(QrNodesError):
+    """A parameter's value is of the wrong type, out of range or not one of the choices."""
+
+
+class SocketError(QrNodesError):
+    """What arrived on a link has the wrong kind, type or size."""
+
+
+class GraphError(QrNodesError):
+    """The graph or its file cannot be used as it stands."""
+
+
+class ReadError(QrNodesError):
+    """A picture or file cannot be read."""
+
+
+class WriteError(QrNodesError):
+    """A file cannot be written."""
+
+
+class ModelError(QrNodesError):
+    """Weights are missing, damaged or not what they claim to be."""
+
+
+class DeviceError(QrNodesError):
+    """A device, or the provider that drives it, cannot run."""
+
+
+class NodeError(QrNodesError):
+    """A node failed for a reason nobody foresaw; the cause is chained."""
+
+
+class Cancelled(Exception):
+    """Raised at a checkpoint when nobody wants the result any more."""

@@ -1,0 +1,1 @@
+"""Algorithms on plain arrays; knows no nodes, graphs or screens."""

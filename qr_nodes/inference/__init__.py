@@ -1,0 +1,1 @@
+"""Models and the devices that run them; the only importer of onnxruntime."""

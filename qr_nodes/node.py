@@ -1,0 +1,296 @@
+"""A function's signature becomes a node: inputs, parameters, limits, units and help.
+
+`@node` reads a typed, documented function once and leaves it unchanged; what it found is a
+`NodeSpec` in `SPECS`. Positional arguments are inputs (`Cutout` or `Mask`, optional when they
+default to None), keyword-only ones are parameters, one named `job` is the engine's hand.
+
+State: `SPECS`, filled when a node's module is imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import types as pytypes
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from qr_nodes.errors import ParamError
+from qr_nodes.types import Cutout, Mask, Written
+
+SOCKETS = {"cutout": Cutout, "mask": Mask, "file": Written}
+
+
+@dataclass(frozen=True)
+class Param:
+    """What one parameter may be and how it is shown.
+
+    The author of a node writes the first fields in the signature, as in
+    `sigma: Annotated[float, Param(0, 500, ui=(0, 40), unit="px")] = 2.0`; the rest is read off.
+
+    Attributes
+    ----------
+    lo, hi : hard limits, both included; None for none
+    ui : travel of the slider, when it is less than the limits
+    unit : "px" (pixels of the full-size picture), "%", "°", "MP", …
+    scale : "linear" or "log": how the slider travels
+    kind : "" or what a text means: "file" (read), "save" (written), "color" (#rrggbb),
+        "model", "device"
+    keyed : whether other values make other pixels
+    name, type, default : from the signature
+    where : "node.parameter", for messages
+    """
+
+    lo: float | None = None
+    hi: float | None = None
+    ui: tuple[float, float] | None = None
+    unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    kind: Literal["", "file", "save", "color", "model", "device"] = ""
+    keyed: bool = True
+    name: str = ""
+    type: Any = None
+    default: Any = None
+    where: str = ""
+
+    @property
+    def choices(self) -> tuple | None:
+        """The values to choose from, or None if the parameter is no choice."""
+        return get_args(self.type) if get_origin(self.type) is Literal else None
+
+    def check(self, value: Any, *, text: bool = False) -> Any:
+        """Give `value` in the parameter's own type, or raise ParamError.
+
+        Parameters
+        ----------
+        value : Any
+            A value from a widget, a .qrgraph file or, with `text`, a command line.
+        text : bool
+            Accept "4" for a number and "true" for a switch; read lists as JSON.
+        """
+        try:
+            if text and get_origin(self.type) is tuple:
+                value = msgspec.json.decode(value)
+            value = msgspec.convert(value, self.type, strict=not text)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            if self.choices:
+                hint = f"Use one of {', '.join(map(str, self.choices))}."
+            else:
+                hint = f"Use {self._expected()}."
+            raise ParamError(f"{_short(value)} cannot be used.", self.where, hint) from error
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ParamError(f"{value} is not a number.", self.where, f"Use {self._expected()}.")
+        if (self.lo is not None and value < self.lo) or (self.hi is not None and value > self.hi):
+            raise ParamError(
+                f"{_short(value)}{f' {self.unit}' if self.unit else ''} is out of range.",
+                self.where,
+                f"Use a value {self.limits}.",
+            )
+        return _hex_color(value, self.where) if self.kind == "color" else value
+
+    @property
+    def limits(self) -> str:
+        """The limits in words, as in "from 0 to 500"; "" if there are none."""
+        parts = [f"from {self.lo:g}"] * (self.lo is not None)
+        return " ".join(parts + [f"to {self.hi:g}"] * (self.hi is not None))
+
+    def _expected(self) -> str:
+        kind = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+        return f"{kind.get(self.type, 'a list')} {self.limits}".strip()
+
+
+def _short(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _hex_color(value: str, where: str) -> str:
+    from PIL import ImageColor
+
+    try:
+        return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(value)[:3])
+    except ValueError as error:
+        raise ParamError(
+            f"{_short(value)} is no colour.", where, "Use #rrggbb or a name such as white."
+        ) from error
+
+
+class Job:
+    """What the engine lends to a node while it runs; this one, for plain calls, does nothing.
+
+    Attributes
+    ----------
+    scale : size of the picture being worked on relative to the full one, in (0, 1].
+        Parameters in px are already multiplied by it.
+    """
+
+    scale: float = 1.0
+
+    def progress(self, fraction: float) -> None:
+        """Tell how much is done, from 0 to 1; also a checkpoint."""
+
+    def checkpoint(self) -> None:
+        """Raise `Cancelled` if nobody wants the result any more; call it every few ms."""
+
+    def note(self, text: str) -> None:
+        """Tell the user something about this result, as one sentence; kept with the result."""
+
+    def memo(self, name: str, parts: tuple, compute: Callable[[], Any]) -> Any:
+        """Give `compute()`, kept apart from the node's other results and on disk.
+
+        Parameters
+        ----------
+        name : str
+            What is kept, unique within the node.
+        parts : tuple of str, int, float, bytes
+            Everything beside the node's inputs that the result depends on.
+        compute : callable
+            Gives an array or a tuple of arrays.
+        """
+        return compute()
+
+
+@dataclass(frozen=True, eq=False)
+class NodeSpec:
+    """What a function's signature says about its node.
+
+    Attributes
+    ----------
+    id : the function's name, unique; also its module's in `qr_nodes.nodes`
+    title, category : as shown
+    version : raised whenever the same inputs would give other pixels
+    fn : the function itself
+    inputs : input name → Cutout or Mask
+    optional : names of inputs that need no link
+    params : parameter name → Param
+    outputs : output name → Cutout, Mask or Written
+    outside : gives what else the result depends on (a model's checksum), from the parameters
+    full_scale : wants the full-size picture even while a preview is computed
+    """
+
+    id: str
+    title: str
+    category: str
+    version: int
+    fn: Callable[..., Any]
+    inputs: Mapping[str, Any]
+    optional: frozenset[str]
+    params: Mapping[str, Param]
+    outputs: Mapping[str, Any]
+    outside: Callable[[Mapping[str, Any]], str] | None = None
+    full_scale: bool = False
+    takes_job: bool = False
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Every parameter's default."""
+        return {name: param.default for name, param in self.params.items()}
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the parameters that hold a file to read."""
+        return tuple(name for name, param in self.params.items() if param.kind == "file")
+
+    @cached_property
+    def doc(self) -> str:
+        """The docstring up to its first section."""
+        text = inspect.getdoc(self.fn) or ""
+        return re.split(r"\n\n?[A-Z][a-z]+\n-{4,}", text)[0].strip()
+
+    @cached_property
+    def help(self) -> dict[str, str]:
+        """Input or parameter name → its sentences in the docstring."""
+        text = inspect.getdoc(self.fn) or ""
+        match = re.search(r"Parameters\n-{4,}\n(.*?)(?:\n\n[A-Z][a-z]+\n-{4,}|\Z)", text, re.S)
+        found: dict[str, str] = {}
+        for block in re.split(r"\n(?=\S)", match[1] if match else ""):
+            head, _, body = block.partition("\n")
+            for name in head.split(":")[0].split(","):
+                found[name.strip()] = " ".join(body.split())
+        return found
+
+
+SPECS: dict[str, NodeSpec] = {}
+
+
+def node(
+    title: str,
+    *,
+    category: str,
+    version: int = 1,
+    full_scale: bool = False,
+    outside: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Callable[[Callable], Callable]:
+    """Read a function's signature into a `NodeSpec`; the function is returned unchanged.
+
+    Parameters
+    ----------
+    title, category : str
+        As shown in menus.
+    version : int
+        Raise it whenever the same inputs would give other pixels.
+    full_scale, outside
+        See `NodeSpec`.
+    """
+
+    def read(fn: Callable) -> Callable:
+        SPECS[fn.__name__] = _spec(fn, title, category, version, full_scale, outside)
+        return fn
+
+    return read
+
+
+def _spec(fn, title, category, version, full_scale, outside) -> NodeSpec:
+    hints = get_type_hints(fn, include_extras=True)
+    inputs, optional, params, takes_job = {}, set(), {}, False
+    for name, arg in inspect.signature(fn).parameters.items():
+        if name == "job":
+            takes_job = True
+        elif arg.kind is arg.KEYWORD_ONLY:
+            params[name] = _param(fn.__name__, name, hints[name], arg.default)
+        else:
+            inputs[name] = _socket(fn, name, hints[name])
+            if arg.default is None:
+                optional.add(name)
+    return NodeSpec(
+        id=fn.__name__,
+        title=title,
+        category=category,
+        version=version,
+        fn=fn,
+        inputs=pytypes.MappingProxyType(inputs),
+        optional=frozenset(optional),
+        params=pytypes.MappingProxyType(params),
+        outputs=pytypes.MappingProxyType(_outputs(hints["return"])),
+        outside=outside,
+        full_scale=full_scale,
+        takes_job=takes_job,
+    )
+
+
+def _param(node_id: str, name: str, hint: Any, default: Any) -> Param:
+    param, base = Param(), hint
+    if get_origin(hint) is Annotated:
+        base, *marks = get_args(hint)
+        param = next((mark for mark in marks if isinstance(mark, Param)), param)
+    if default is inspect.Parameter.empty:
+        raise TypeError(f"{node_id}.{name}: a parameter needs a default")
+    return replace(param, name=name, type=base, default=default, where=f"{node_id}.{name}")
+
+
+def _socket(fn: Callable, name: str, hint: Any) -> Any:
+    kinds = [h for h in (get_args(hint) or (hint,)) if h is not type(None)]
+    if get_origin(hint) not in (None, Union, pytypes.UnionType) or kinds[0] not in (Cutout, Mask):
+        raise TypeError(f"{fn.__name__}.{name}: an input is a Cutout or a Mask, not {hint}")
+    return kinds[0]
+
+
+def _outputs(hint: Any) -> dict[str, Any]:
+    if hasattr(hint, "_fields"):
+        return get_type_hints(hint)
+    return {next(name for name, kind in SOCKETS.items() if kind is hint): hint}

@@ -1,0 +1,166 @@
+"""What flows along a link, and what each array must be.
+
+Cutout   the main pipe: straight colour, its alpha matte, and what the file knew
+Mask     the side pipe: (H, W) float32 in [0, 1]
+Written  what an output node leaves behind: a file, and whether it is still the one written
+Stroke   one movement of the brush, in fractions of the picture
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Literal, NewType
+
+import msgspec
+import numpy as np
+
+from qr_nodes.errors import SocketError
+
+Mask = NewType("Mask", np.ndarray)
+"""(H, W) float32 in [0, 1]: a region to act in, an alpha matte, or a trimap (0, ½, 1).
+
+A plain array at run time; the name tells a node's signature which socket is meant."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the file knew that should reach the output.
+
+    Attributes
+    ----------
+    name : file name without its folder, or "" for a picture made here
+    format : Pillow's name of the format read ("JPEG", "PNG", …)
+    bits : bits per channel in the file: 8, 16 or 32
+    grey : the file held one colour channel; `Cutout.color` repeats it three times
+    icc : ICC profile of `Cutout.color`, or None for sRGB
+    dpi : horizontal and vertical resolution, or None
+    exif : EXIF block as bytes, orientation already applied and set to 1, or None
+    """
+
+    name: str = ""
+    format: str = ""
+    bits: int = 8
+    grey: bool = False
+    icc: bytes | None = field(default=None, repr=False)
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A picture with its alpha matte: what travels on the main link.
+
+    Attributes
+    ----------
+    color : (H, W, 3) uint8, uint16 or float32 in [0, 1]
+        Straight (not multiplied by alpha) RGB in the source's own depth and encoding.
+    alpha : (H, W) float32 in [0, 1]
+        Alpha matte; 1 everywhere for a photograph without one (see `opaque`).
+    source : Source
+        What the file knew.
+    """
+
+    color: np.ndarray
+    alpha: np.ndarray
+    source: Source = Source()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.alpha.shape
+
+    def with_alpha(self, alpha: np.ndarray) -> Cutout:
+        """Give the same picture with another matte; `color` is shared, not copied."""
+        return replace(self, alpha=alpha)
+
+    def with_color(self, color: np.ndarray) -> Cutout:
+        """Give the same matte with other colours; `alpha` is shared, not copied."""
+        return replace(self, color=color)
+
+
+def opaque(height: int, width: int) -> np.ndarray:
+    """Give an alpha matte of 1 that takes four bytes whatever its size.
+
+    Returns
+    -------
+    alpha : (height, width) float32, read-only, strides 0
+        Use `np.ascontiguousarray` before handing it to code that needs real strides.
+    """
+    return np.broadcast_to(np.float32(1), (height, width))
+
+
+def is_opaque(alpha: np.ndarray) -> bool:
+    """Say whether a matte is 1 everywhere; free for one made by `opaque`."""
+    return alpha.strides == (0, 0) and float(alpha.flat[0]) == 1.0 or bool((alpha == 1).all())
+
+
+def check_fits(mask: np.ndarray | None, cutout: Cutout, where: str) -> None:
+    """Raise SocketError unless `mask` is None or has the size of `cutout`.
+
+    `where` names the socket, as in "feather.where".
+    """
+    if mask is not None and mask.shape != cutout.shape:
+        (mh, mw), (h, w) = mask.shape, cutout.shape
+        raise SocketError(
+            f"a mask of {mw} × {mh} px does not fit a picture of {w} × {h} px.",
+            where,
+            "Use a mask made from the same picture.",
+        )
+
+
+def limited(new: np.ndarray, old: np.ndarray, where: np.ndarray | None) -> np.ndarray:
+    """Give `new` where the mask `where` is 1, `old` where it is 0, a blend between.
+
+    `where` None means everywhere. All are (H, W) float32; a blend of equal values keeps them.
+    """
+    return new if where is None else old + (new - old) * where
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that an output node has written.
+
+    Attributes
+    ----------
+    path : absolute path
+    size, mtime_ns : as the file system told them right after writing
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str | os.PathLike) -> Written:
+        """Describe the file at `path` as it is now."""
+        stat = os.stat(path)
+        return cls(os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+
+    def intact(self) -> bool:
+        """Say whether the file is still there as it was written."""
+        try:
+            return Written.of(self.path) == self
+        except OSError:
+            return False
+
+
+class Stroke(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One movement of the brush, independent of resolution.
+
+    Attributes
+    ----------
+    points : (x, y) pairs in fractions of the picture's width and height
+    size : diameter of the brush in fractions of the picture's longer side
+    hardness : 0 fades from the centre on, 1 is full up to the rim
+    opacity : how far the stroke pulls alpha towards its end value
+    mode : "paint" pulls alpha to 1, "erase" to 0
+    hidden : keep the stroke in the list but do not draw it
+    """
+
+    points: tuple[tuple[float, float], ...]
+    size: float = 0.02
+    hardness: float = 0.8
+    opacity: float = 1.0
+    mode: Literal["paint", "erase"] = "paint"
+    hidden: bool = False
