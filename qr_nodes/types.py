@@ -92,7 +92,7 @@ def opaque(height: int, width: int) -> np.ndarray:
 
 def is_opaque(alpha: np.ndarray) -> bool:
     """Say whether a matte is 1 everywhere; free for one made by `opaque`."""
-    return alpha.strides == (0, 0) and float(alpha.flat[0]) == 1.0 or bool((alpha == 1).all())
+    return (alpha.strides == (0, 0) and float(alpha.flat[0]) == 1.0) or bool((alpha == 1).all())
 
 
 def check_fits(mask: np.ndarray | None, cutout: Cutout, where: str) -> None:
