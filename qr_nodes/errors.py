@@ -39,11 +39,9 @@ class QrNodesError(Exception):
         return " ".join((f"{text} {self.hint}" if self.hint else text).split())
 
     def at(self, where: str) -> QrNodesError:
-        """Give the same error with `where` put before what it already says of its place."""
-        place = f"{where}: {self.where}" if self.where and self.where != where else where
-        error = type(self)(self.what, place, self.hint)
-        error.__cause__ = self.__cause__
-        return error
+        """Put `where` before what the error says of its place; give the error."""
+        self.where = f"{where}: {self.where}" if self.where else where
+        return self
 
 
 class ParamError(QrNodesError):

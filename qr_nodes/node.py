@@ -96,8 +96,9 @@ class Param:
     @property
     def limits(self) -> str:
         """The limits in words, as in "from 0 to 500"; "" if there are none."""
-        parts = [f"from {self.lo:g}"] * (self.lo is not None)
-        return " ".join(parts + [f"to {self.hi:g}"] * (self.hi is not None))
+        low = "" if self.lo is None else f"from {self.lo:g}"
+        high = "" if self.hi is None else f"to {self.hi:g}"
+        return f"{low} {high}".strip()
 
     def _expected(self) -> str:
         kind = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}

@@ -1,0 +1,346 @@
+"""The graph: nodes and links that never change; an edit gives a new graph.
+
+Undo is a list of graphs, a run holds one and needs no lock, and "what changed?" is an identity
+comparison: an edit shares everything it does not touch. The only importer of networkx.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import networkx as nx
+
+from qr_nodes.errors import GraphError, ParamError, QrNodesError, SocketError
+from qr_nodes.node import SOCKETS, NodeSpec
+from qr_nodes.nodes import find
+from qr_nodes.types import Cutout, Mask
+
+NODE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One node of a graph.
+
+    Attributes
+    ----------
+    spec : what the node does; without a function if its type is not known here
+    params : every parameter's value, by name
+    pos : place of its top left corner on the canvas, px at 100 %
+    title : the user's own name for it, or ""
+    bypass : pass the first fitting input on instead of working
+    extra : fields of its file entry that this version does not know
+    """
+
+    spec: NodeSpec
+    params: Mapping[str, Any]
+    pos: tuple[float, float] = (0.0, 0.0)
+    title: str = ""
+    bypass: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Hash of all that the node itself contributes to its pixels: type, version, values.
+
+        Paths of files to read are left out: what they hold counts, not where they lie.
+        """
+        specs = self.spec.params
+        values = {
+            name: value
+            for name, value in self.params.items()
+            if name in specs and specs[name].keyed and specs[name].kind != "file"
+        }
+        data = msgspec.json.encode((self.spec.id, self.spec.version, values), order="deterministic")
+        return blake2b(data, digest_size=16).digest()
+
+    def passes(self, output: str | None = None) -> str | None:
+        """Give the input that stands for an output while the node is bypassed, or None.
+
+        `output` None means the first.
+        """
+        given = self.spec.outputs.get(output, next(iter(self.spec.outputs.values()), None))
+        inputs = self.spec.inputs.items()
+        return next((name for name, kind in inputs if fits(given, kind)), None)
+
+
+class Links(dict):
+    """(node, input) → (node, output). Made once, never changed; its order is worked out once."""
+
+    @cached_property
+    def digraph(self) -> nx.DiGraph:
+        """Nodes that have links, with an edge from source to target."""
+        return nx.DiGraph((source, target) for (target, _), (source, _) in self.items())
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Linked nodes, sources first."""
+        return tuple(nx.topological_sort(self.digraph))
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes by id and the links between them.
+
+    Attributes
+    ----------
+    nodes : id → Node, in the order they were added
+    links : (node, input) → (node, output), so that two sources for one input cannot be written
+    extra : fields of the file that this version does not know
+    """
+
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    links: Links = field(default_factory=Links)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    # ---- looking ---------------------------------------------------------------------------
+
+    def node(self, id: str) -> Node:
+        """Give the node called `id`, or raise GraphError."""
+        try:
+            return self.nodes[id]
+        except KeyError:
+            there = ", ".join(list(self.nodes)[:12]) or "none"
+            raise GraphError("there is no such node.", id, f"Nodes here: {there}.") from None
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """All nodes, sources first."""
+        linked = self.links.order
+        return linked + tuple(id for id in self.nodes if id not in self.links.digraph)
+
+    def upstream(self, targets: Iterable[str]) -> list[str]:
+        """Give `targets` and all that they depend on, sources first."""
+        needed = set(targets)
+        digraph = self.links.digraph
+        for target in list(needed):
+            if target in digraph:
+                needed |= nx.ancestors(digraph, target)
+        return [id for id in self.order if id in needed]
+
+    def source(self, id: str, input: str) -> tuple[str, str] | None:
+        """Give the (node, output) that feeds an input, seen through bypassed nodes."""
+        link = self.links.get((id, input))
+        while link is not None and self.nodes[link[0]].bypass:
+            through = self.nodes[link[0]].passes(link[1])
+            link = self.links.get((link[0], through))
+        return link
+
+    def stand_in(self, id: str) -> str | None:
+        """Give the node whose outputs are to be shown for `id`: itself unless bypassed."""
+        node = self.node(id)
+        if not node.bypass:
+            return id
+        source = self.source(id, node.passes() or "")
+        return source and source[0]
+
+    def of_type(self, *types: str) -> list[str]:
+        """Give the ids of the nodes of these types, in order of the graph."""
+        return [id for id in self.order if self.nodes[id].spec.id in types]
+
+    def problems(self, targets: Iterable[str] | None = None) -> list[GraphError]:
+        """List what keeps the graph, or what `targets` depend on, from running."""
+        found = []
+        for id in self.order if targets is None else self.upstream(targets):
+            node = self.nodes[id]
+            if node.spec.fn is None and not node.bypass:
+                found.append(
+                    GraphError(
+                        f"the node type {node.spec.id!r} is not known here.",
+                        id,
+                        "Install the program that has it, or bypass or delete the node.",
+                    )
+                )
+            found += [
+                GraphError("nothing is linked to this input.", f"{id}.{name}", "Link a node to it.")
+                for name in node.spec.inputs
+                if not node.bypass
+                and name not in node.spec.optional
+                and self.source(id, name) is None
+            ]
+        return found
+
+    # ---- editing: each gives a new graph ---------------------------------------------------
+
+    def add(
+        self, type: str | NodeSpec, id: str | None = None, *, pos=(0.0, 0.0), **params: Any
+    ) -> Graph:
+        """Add a node of `type`; `id` defaults to the type, with a number if that is taken."""
+        spec = find(type) if isinstance(type, str) else type
+        id = id or self.free_id(spec.id)
+        if not NODE_ID.fullmatch(id) or id in self.nodes:
+            raise GraphError(
+                f"{id!r} cannot name a node.", hint="Use letters, digits, - and _, once each name."
+            )
+        graph = self._with_node(id, Node(spec, spec.defaults, pos))
+        for name, value in params.items():
+            graph = graph.set_param(id, name, value)
+        return graph
+
+    def free_id(self, base: str) -> str:
+        """Give `base`, or `base` with the lowest number that is free."""
+        number, id = 1, base
+        while id in self.nodes:
+            number += 1
+            id = f"{base}{number}"
+        return id
+
+    def remove(self, *ids: str, reconnect: bool = False) -> Graph:
+        """Take nodes out; with `reconnect`, what they would pass on when bypassed stays linked."""
+        links = dict(self.links)
+        for id in ids:
+            node = self.node(id)
+            for target, (source, output) in list(links.items()):
+                through = links.get((id, node.passes(output))) if reconnect else None
+                if source == id and through:
+                    links[target] = through
+                elif source == id:
+                    del links[target]
+            links = {key: source for key, source in links.items() if key[0] != id}
+        nodes = {id: node for id, node in self.nodes.items() if id not in ids}
+        return replace(self, nodes=nodes, links=Links(links))
+
+    def set_param(self, id: str, name: str, value: Any, *, text: bool = False) -> Graph:
+        """Set a parameter; `text` accepts a command line's words (see `Param.check`)."""
+        node = self.node(id)
+        if name not in node.spec.params:
+            there = ", ".join(node.spec.params) or "none"
+            raise ParamError("there is no such parameter.", f"{id}.{name}", f"Use {there}.")
+        try:
+            value = node.spec.params[name].check(value, text=text)
+        except ParamError as error:
+            raise ParamError(error.what, f"{id}.{name}", error.hint) from error
+        return self.change(id, params={**node.params, name: value})
+
+    def change(self, id: str, **fields: Any) -> Graph:
+        """Change fields of a node (pos, title, bypass, …)."""
+        return self._with_node(id, replace(self.node(id), **fields))
+
+    def connect(
+        self, source: str, target: str, *, output: str | None = None, input: str | None = None
+    ) -> Graph:
+        """Link an output to an input, in place of what was linked there.
+
+        `output` defaults to the first one, `input` to the first that it fits. Raises
+        SocketError if the two do not fit and GraphError if the link would close a circle.
+        """
+        given, wanted = self.node(source).spec, self.node(target).spec
+        output = output or next(iter(given.outputs), None)
+        if output not in given.outputs:
+            raise SocketError("there is no such output.", f"{source}.{output}")
+        fitting = [
+            name for name, kind in wanted.inputs.items() if fits(kind, given.outputs[output])
+        ]
+        input = input or next(iter(fitting), next(iter(wanted.inputs), None))
+        if (fault := self._misfit(source, output, target, input)) is not None:
+            raise fault
+        digraph = self.links.digraph
+        if source == target or (
+            source in digraph and target in digraph and nx.has_path(digraph, target, source)
+        ):
+            raise GraphError(
+                f"a link from {source!r} would close a circle.",
+                f"{target}.{input}",
+                "Link a node that does not depend on this one.",
+            )
+        return replace(self, links=Links({**self.links, (target, input): (source, output)}))
+
+    def disconnect(self, target: str, input: str) -> Graph:
+        """Take away the link into an input, if there is one."""
+        links = {key: source for key, source in self.links.items() if key != (target, input)}
+        return replace(self, links=Links(links))
+
+    @classmethod
+    def chain(cls, *types: str) -> Graph:
+        """Give a graph of nodes of these types, each linked to the next."""
+        graph, last = cls(), None
+        for place, type in enumerate(types):
+            id = graph.free_id(type)
+            graph = graph.add(type, id, pos=(180.0 * place, 0.0))
+            graph = graph.connect(last, id) if last else graph
+            last = id
+        return graph
+
+    def with_links(self, links: Mapping[tuple[str, str], tuple[str, str]]) -> tuple[Graph, list]:
+        """Set all links at once; give the graph with those that are sound, and the faults."""
+        faults: list[QrNodesError] = []
+        sound = {}
+        for (target, input), (source, output) in links.items():
+            fault = self._misfit(source, output, target, input)
+            if fault is None:
+                sound[target, input] = (source, output)
+            else:
+                faults.append(fault)
+        while (circle := _circle(Links(sound).digraph)) is not None:
+            source, target = circle[-1]
+            path = " → ".join([edge[0] for edge in circle] + [target])
+            faults.append(
+                GraphError(
+                    f"the links {path} form a circle.",
+                    target,
+                    "Take one of them away.",
+                )
+            )
+            sound = {key: s for key, s in sound.items() if (s[0], key[0]) != (source, target)}
+        return replace(self, links=Links(sound)), faults
+
+    def _misfit(self, source: str, output: str, target: str, input: str) -> QrNodesError | None:
+        where = f"{target}.{input}"
+        if source not in self.nodes:
+            return GraphError(
+                f"it is linked to {source!r}, which is not here.", where, "Relink it."
+            )
+        given, wanted = self.nodes[source].spec, self.nodes[target].spec
+        if input not in wanted.inputs:
+            there = ", ".join(wanted.inputs) or "none"
+            return GraphError("there is no such input.", where, f"Inputs there: {there}.")
+        if output not in given.outputs:
+            there = ", ".join(given.outputs) or "none"
+            return GraphError(
+                f"{source!r} has no output {output!r}.", where, f"Outputs there: {there}."
+            )
+        if not fits(wanted.inputs[input], given.outputs[output]):
+            names = {kind: name for name, kind in SOCKETS.items()}
+            have, need = names[given.outputs[output]], names[wanted.inputs[input]]
+            advice = "Join it to a picture with Set Alpha." if have == "mask" else "Link another."
+            return SocketError(f"{source!r} gives a {have}, but a {need} is wanted.", where, advice)
+        return None
+
+    def _with_node(self, id: str, node: Node) -> Graph:
+        return replace(self, nodes={**self.nodes, id: node})
+
+
+def fits(wanted: Any, given: Any) -> bool:
+    """Say whether an output of kind `given` can be linked to an input of kind `wanted`.
+
+    A cutout fits a mask input: its alpha is taken. `Any`, of unknown nodes, fits all.
+    """
+    return wanted is given or Any in (wanted, given) or (wanted is Mask and given is Cutout)
+
+
+def unknown(type: str, version: int, inputs: Iterable[str], outputs: Iterable[str]) -> NodeSpec:
+    """Give a stand-in spec for a node type that is not known here, so that it survives."""
+    return NodeSpec(
+        id=type,
+        title=type,
+        category="Unknown",
+        version=version,
+        fn=None,
+        inputs=dict.fromkeys(inputs, Any),
+        optional=frozenset(),
+        params={},
+        outputs=dict.fromkeys(outputs, Any),
+    )
+
+
+def _circle(digraph: nx.DiGraph) -> list | None:
+    try:
+        return nx.find_cycle(digraph)
+    except nx.NetworkXNoCycle:
+        return None

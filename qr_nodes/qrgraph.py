@@ -1,0 +1,308 @@
+"""The .qrgraph file: a graph as JSON that a person can read, diff and mend.
+
+    {
+      "format": "qrgraph",
+      "version": 1,
+      "nodes": {
+        "load":    {"type": "load", "version": 1, "pos": [0, 0], "params": {"path": "cat.jpg"}},
+        "feather": {"type": "feather", "version": 1, "pos": [180, 0], "params": {"sigma": 2.0},
+                    "inputs": {"cutout": "load.cutout"}}
+      }
+    }
+
+Values are stored by name and nodes in a stable order. Paths lie relative to the file where they
+can. Node types and fields that this version does not know survive a load and a save. The file
+holds values only, never code. A newer format is refused, an unsound file says where and why.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from qr_nodes import resources
+from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
+from qr_nodes.graph import NODE_ID, Graph, Node, unknown
+from qr_nodes.nodes import find, names
+
+VERSION = 1
+MAX_BYTES = 32 << 20
+MAX_NODES = 10_000
+
+
+class NodeEntry(msgspec.Struct, omit_defaults=True):
+    """One node as it stands in the file."""
+
+    type: str
+    version: int = 1
+    title: str = ""
+    pos: tuple[float, float] = (0.0, 0.0)
+    bypass: bool = False
+    params: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+
+
+class GraphFile(msgspec.Struct):
+    """The file as a whole."""
+
+    format: str
+    version: int
+    nodes: dict[str, dict[str, Any]]
+
+
+def load_graph(path: str | os.PathLike) -> Graph:
+    """Read a .qrgraph file, or a preset by its name ("portrait").
+
+    Raises
+    ------
+    ReadError
+        The file is missing, cannot be read, is too large or no JSON.
+    GraphError, ParamError, SocketError
+        The first fault of its content; `inspect` lists them all.
+    """
+    graph, faults = inspect(path)
+    if faults:
+        raise faults[0]
+    return graph
+
+
+def inspect(path: str | os.PathLike) -> tuple[Graph, list[QrNodesError]]:
+    """Read as much of a .qrgraph file as is sound; give the graph and the faults."""
+    file = find_file(path)
+    graph, faults = parse(_read(file), file.parent)
+    return graph, [fault.at(file.name) for fault in faults]
+
+
+def find_file(path: str | os.PathLike) -> Path:
+    """Give the file at `path`, or the preset that is called so."""
+    file = Path(path)
+    preset = resources.folder("graphs") / f"{path}.qrgraph"
+    return preset if not file.exists() and str(path) in presets() else file
+
+
+def presets() -> list[str]:
+    """Give the names of the presets that come with the program, sorted."""
+    return sorted(file.stem for file in resources.folder("graphs").glob("*.qrgraph"))
+
+
+def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrNodesError]]:
+    """Build a graph from a file's bytes; give it with the faults that were left out.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of a .qrgraph file.
+    folder : path
+        Relative paths inside are taken from here.
+
+    Raises
+    ------
+    GraphError
+        It is no .qrgraph of a version that can be read.
+    """
+    raw = _json(data)
+    if raw.get("format") != "qrgraph":
+        raise GraphError("it is no .qrgraph file.", hint="Open one that this program saved.")
+    if isinstance(raw.get("version"), int) and raw["version"] > VERSION:
+        raise GraphError(
+            f"it was saved by a newer version (format {raw['version']}, this one reads {VERSION}).",
+            hint="Update the program.",
+        )
+    try:
+        file = msgspec.convert(raw, GraphFile)
+    except msgspec.ValidationError as error:
+        raise GraphError(f"it is damaged: {_place(error)}.", hint="Mend or replace it.") from error
+    if len(file.nodes) > MAX_NODES:
+        raise GraphError(f"it has {len(file.nodes)} nodes.", hint=f"The limit is {MAX_NODES}.")
+
+    faults: list[QrNodesError] = []
+    entries: dict[str, NodeEntry] = {}
+    for id, fields in file.nodes.items():
+        try:
+            entries[id] = _entry(id, fields)
+        except GraphError as error:
+            faults.append(error)
+    links = {
+        (id, name): tuple(source.rpartition(".")[::2])
+        for id, entry in entries.items()
+        for name, source in entry.inputs.items()
+    }
+    given: dict[str, dict[str, None]] = {}
+    for source, output in links.values():
+        given.setdefault(source, {})[output] = None
+    nodes = {}
+    for id, entry in entries.items():
+        nodes[id] = _node(id, entry, file.nodes[id], given.get(id, ()), Path(folder), faults)
+    extra = {name: value for name, value in raw.items() if name not in GraphFile.__struct_fields__}
+    graph, misfits = Graph(nodes, extra=extra).with_links(links)
+    return graph, faults + misfits
+
+
+def _entry(id: str, fields: dict[str, Any]) -> NodeEntry:
+    if not NODE_ID.fullmatch(id):
+        hint = "Use up to 64 letters, digits, - and _."
+        raise GraphError(f"{id[:70]!r} cannot name a node.", hint=hint)
+    try:
+        return msgspec.convert(fields, NodeEntry)
+    except msgspec.ValidationError as error:
+        raise GraphError(f"it is damaged: {_place(error)}.", id, "Mend it.") from error
+
+
+def _node(
+    id: str, entry: NodeEntry, raw: dict, outputs: Iterable[str], folder: Path, faults: list
+) -> Node:
+    if entry.type in names():
+        spec = find(entry.type)
+        if entry.version > spec.version:
+            faults.append(
+                GraphError(
+                    f"the node was saved by a newer version ({entry.type} {entry.version}, "
+                    f"this one has {spec.version}).",
+                    id,
+                    "Update the program.",
+                )
+            )
+        params = _params(id, spec, entry.params, folder, faults)
+    else:
+        spec, params = unknown(entry.type, entry.version, entry.inputs, outputs), entry.params
+    extra = {name: value for name, value in raw.items() if name not in entry.__struct_fields__}
+    return Node(spec, params, entry.pos, entry.title, entry.bypass, extra)
+
+
+def _params(id, spec, values: Mapping[str, Any], folder: Path, faults: list) -> dict[str, Any]:
+    params = dict(spec.defaults)
+    for name, value in values.items():
+        if name not in spec.params:
+            params[name] = value  # from another version: kept for it
+            continue
+        try:
+            params[name] = spec.params[name].check(value)
+        except ParamError as error:
+            faults.append(ParamError(error.what, f"{id}.{name}", error.hint))
+            continue
+        if spec.params[name].kind in ("file", "save") and value:
+            params[name] = os.path.normpath(folder / value)
+    return params
+
+
+def dump(graph: Graph, folder: str | os.PathLike = ".") -> bytes:
+    """Give a graph as the bytes of a .qrgraph file that will lie in `folder`."""
+    nodes = {}
+    for id, node in graph.nodes.items():
+        entry: dict[str, Any] = {"type": node.spec.id, "version": node.spec.version}
+        if node.title:
+            entry["title"] = node.title
+        entry["pos"] = [round(value, 1) for value in node.pos]
+        if node.bypass:
+            entry["bypass"] = True
+        entry["params"] = {
+            name: _relative(value, folder)
+            if name in node.spec.params and node.spec.params[name].kind in ("file", "save")
+            else msgspec.to_builtins(value)
+            for name, value in node.params.items()
+        }
+        entry["inputs"] = {
+            name: ".".join(graph.links[id, name])
+            for name in node.spec.inputs
+            if (id, name) in graph.links
+        }
+        nodes[id] = entry | dict(node.extra)
+    whole = {"format": "qrgraph", "version": VERSION, "nodes": nodes} | dict(graph.extra)
+    return (json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def save_graph(graph: Graph, path: str | os.PathLike) -> None:
+    """Write a graph to a .qrgraph file: the old or the new file is always whole.
+
+    Raises
+    ------
+    WriteError
+        The file cannot be written; nothing has changed.
+    """
+    target = Path(path).absolute()
+    data = dump(graph, target.parent)
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, target.stat().st_mode if target.exists() else 0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise WriteError(
+            f"the graph cannot be saved ({error.strerror}).", target.name, "Save it elsewhere."
+        ) from error
+
+
+def _relative(value: str, folder: str | os.PathLike) -> str:
+    """Give `value` relative to `folder` if it lies in it, with forward slashes."""
+    if not value:
+        return value
+    try:
+        return str(PurePosixPath(Path(value).absolute().relative_to(Path(folder).absolute())))
+    except ValueError:
+        return str(Path(value).absolute())
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        known = ", ".join(presets())
+        raise ReadError(
+            f"the graph cannot be read ({error.strerror}).", str(file), f"Presets: {known}."
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise ReadError(
+            f"the graph is larger than {MAX_BYTES >> 20} MB.", file.name, "Make it less."
+        )
+    return data
+
+
+def _json(data: bytes) -> dict:
+    """Read JSON as strictly as it is written: no name twice, no NaN, an object outside."""
+
+    def once(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = next(name for name, _ in pairs if sum(name == n for n, _ in pairs) > 1)
+            raise GraphError(f"it is damaged: {twice!r} stands there twice.", hint="Mend it.")
+        return found
+
+    def constant(name):
+        raise GraphError(f"it is damaged: {name} is no number.", hint="Mend it.")
+
+    def number(text):
+        return value if math.isfinite(value := float(text)) else constant(text)
+
+    try:
+        raw = json.loads(data, object_pairs_hook=once, parse_constant=constant, parse_float=number)
+    except (ValueError, RecursionError) as error:
+        detail = getattr(error, "msg", "too deep" if isinstance(error, RecursionError) else "text")
+        line = getattr(error, "lineno", None)
+        raise GraphError(
+            f"it is no JSON ({detail}{f', line {line}' if line else ''}).", hint="Mend it."
+        ) from error
+    if not isinstance(raw, dict):
+        raise GraphError("it is no .qrgraph file.", hint="Open one that this program saved.")
+    return raw
+
+
+def _place(error: msgspec.ValidationError) -> str:
+    """Turn "Expected `int`, got `str` - at `$.nodes[...].version`" into plain words."""
+    text, _, place = str(error).partition(" - at ")
+    place = place.strip("`").removeprefix("$").lstrip(".")
+    text = text[:1].lower() + text[1:]
+    return f"{place}: {text}" if place else text

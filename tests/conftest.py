@@ -1,0 +1,87 @@
+"""What several test files share: stub nodes that record their runs, and isolated folders."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qr_nodes.cache import Cache
+from qr_nodes.engine import Engine
+from qr_nodes.graph import Graph
+from qr_nodes.node import SPECS, Job, node
+from qr_nodes.types import Cutout, Mask
+
+
+class Stubs:
+    """Node specs whose functions write down that they ran."""
+
+    def __init__(self):
+        self.ran: list[str] = []
+
+        @node("Source", category="Stub")
+        def stub_source(*, value: float = 1.0) -> Cutout:
+            self.ran.append("source")
+            return Cutout(np.zeros((4, 6, 3), np.uint8), np.full((4, 6), value / 8, np.float32))
+
+        @node("Add", category="Stub")
+        def stub_add(cutout: Cutout, *, amount: float = 1.0, job: Job = Job()) -> Cutout:
+            self.ran.append("add")
+            job.checkpoint()
+            return cutout.with_alpha(cutout.alpha + np.float32(amount))
+
+        @node("Mix", category="Stub")
+        def stub_mix(a: Mask, b: Mask | None = None, *, share: float = 0.5) -> Mask:
+            self.ran.append("mix")
+            return a * np.float32(share) if b is None else a * np.float32(share) + b
+
+        @node("Fail", category="Stub")
+        def stub_fail(cutout: Cutout, *, why: str = "because") -> Cutout:
+            self.ran.append("fail")
+            if why:
+                raise ValueError(why)
+            return cutout
+
+        @node("Network", category="Stub", full_scale=True)
+        def stub_network(cutout: Cutout, *, gain: float = 1.0, job: Job = Job()) -> Cutout:
+            self.ran.append("network")
+
+            def infer():
+                self.ran.append("inference")
+                return cutout.alpha * np.float32(2)
+
+            return cutout.with_alpha(job.memo("network", ("weights",), infer) * np.float32(gain))
+
+        stubs = ("source", "add", "mix", "fail", "network")
+        self.specs = {name: SPECS.pop(f"stub_{name}") for name in stubs}
+
+    def graph(self, *chain: str) -> Graph:
+        """Give a chain of stubs, each linked to the one before."""
+        graph, last = Graph(), None
+        for name in chain:
+            id = graph.free_id(name)
+            graph = graph.add(self.specs[name], id)
+            graph, last = graph.connect(last, id) if last else graph, id
+        return graph
+
+    def taken(self) -> list[str]:
+        """Give what ran since the last call."""
+        ran, self.ran[:] = list(self.ran), []
+        return ran
+
+
+@pytest.fixture
+def stubs() -> Stubs:
+    return Stubs()
+
+
+@pytest.fixture
+def engine():
+    engine = Engine(Cache(1 << 28))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """Keep the user's own settings, models and caches out of the tests."""
+    monkeypatch.setenv("QR_NODES_HOME", str(tmp_path_factory.mktemp("home")))

@@ -1,0 +1,88 @@
+"""The graph never changes, and refuses what cannot run with a sentence that says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from qr_nodes.errors import GraphError, ParamError, SocketError
+from qr_nodes.graph import Graph
+
+
+def test_an_edit_gives_a_new_graph_and_shares_the_rest(stubs):
+    before = stubs.graph("source", "add", "add")
+    after = before.set_param("add", "amount", 2.5)
+    assert before.nodes["add"].params["amount"] == 1.0
+    assert after.nodes["add"].params["amount"] == 2.5
+    assert after.nodes["add2"] is before.nodes["add2"] and after.links is before.links
+
+
+def test_order_puts_sources_first_and_keeps_lonely_nodes(stubs):
+    graph = Graph().add(stubs.specs["add"], "last").add(stubs.specs["source"], "first")
+    graph = graph.add(stubs.specs["source"], "lonely").connect("first", "last")
+    assert graph.order == ("first", "last", "lonely")
+    assert graph.upstream(["last"]) == ["first", "last"]
+
+
+def test_a_new_link_takes_the_place_of_the_old(stubs):
+    graph = stubs.graph("source", "add").add(stubs.specs["source"], "other")
+    graph = graph.connect("other", "add")
+    assert graph.links == {("add", "cutout"): ("other", "cutout")}
+
+
+def test_a_circle_is_refused(stubs):
+    graph = stubs.graph("source", "add", "add", "add")
+    with pytest.raises(GraphError, match=r"add\.cutout: a link from 'add3' would close a circle"):
+        graph.connect("add3", "add")
+    with pytest.raises(GraphError, match="circle"):
+        graph.connect("add", "add")
+
+
+def test_a_mask_does_not_fit_a_cutout_and_the_refusal_helps(stubs):
+    graph = stubs.graph("source", "mix").add(stubs.specs["add"], "add")
+    with pytest.raises(
+        SocketError, match=r"gives a mask, but a cutout is wanted\. Join .* Set Alpha"
+    ):
+        graph.connect("mix", "add")
+
+
+def test_a_link_picks_the_first_input_that_fits(stubs):
+    graph = stubs.graph("source", "mix")
+    assert graph.links == {("mix", "a"): ("source", "cutout")}
+
+
+def test_removing_with_reconnect_joins_the_neighbours(stubs):
+    graph = stubs.graph("source", "add", "add", "add").remove("add", "add2", reconnect=True)
+    assert graph.links == {("add3", "cutout"): ("source", "cutout")}
+    cut = stubs.graph("source", "add", "add").remove("add")
+    assert cut.links == {} and list(cut.nodes) == ["source", "add2"]
+
+
+def test_a_bypassed_node_is_seen_through(stubs):
+    graph = stubs.graph("source", "add", "add").change("add", bypass=True)
+    assert graph.source("add2", "cutout") == ("source", "cutout")
+    assert graph.stand_in("add") == "source" and graph.problems() == []
+    lost = stubs.graph("source", "add").change("source", bypass=True)
+    assert [p.where for p in lost.problems()] == ["add.cutout"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda g: g.set_param("add", "amount", "much"), r"add\.amount: 'much' cannot be used"),
+        (
+            lambda g: g.set_param("add", "size", 1),
+            r"add\.size: there is no such parameter\. Use am",
+        ),
+        (lambda g: g.set_param("sub", "size", 1), r"sub: there is no such node\. Nodes here: sou"),
+        (
+            lambda g: g.add("teleport"),
+            r"there is no node of type 'teleport'\. See 'qr-nodes nodes'",
+        ),
+        (lambda g: g.add(g.nodes["add"].spec, "a b"), r"'a b' cannot name a node"),
+        (lambda g: g.add(g.nodes["add"].spec, "add"), r"'add' cannot name a node"),
+        (lambda g: g.connect("add", "source"), r"source\.None: there is no such input"),
+    ],
+)
+def test_a_faulty_edit_says_where_and_what_to_do(stubs, edit, message):
+    with pytest.raises((GraphError, ParamError), match=message):
+        edit(stubs.graph("source", "add"))
