@@ -1,0 +1,210 @@
+"""Change the size of pictures and mattes; colour is weighted by alpha, so no fringe appears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from qr_nodes.imaging.strips import strips
+from qr_nodes.types import Cutout, is_opaque, opaque
+
+Enlarging = Literal["lanczos", "cubic", "linear", "nearest"]
+KERNELS = {
+    "lanczos": cv2.INTER_LANCZOS4,
+    "cubic": cv2.INTER_CUBIC,
+    "linear": cv2.INTER_LINEAR,
+    "nearest": cv2.INTER_NEAREST_EXACT,
+}
+REACH = 4
+"""Pixels that the widest kernel looks to either side."""
+TRACE = np.float32(1 / 1024)
+"""Weight of a transparent pixel's colour: too little to show, enough to keep it for a brush."""
+
+
+def shrunk_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Give height and width in px after scaling, at least 1."""
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shrink(array: np.ndarray, scale: float) -> np.ndarray:
+    """Make a picture or matte smaller by averaging the area under each new pixel.
+
+    Parameters
+    ----------
+    array : (H, W) or (H, W, 3) uint8, uint16 or float32
+    scale : float
+        New size over old, in (0, 1]; see `shrunk_size`.
+
+    Returns
+    -------
+    array : of the same type
+        `array` itself if its size stays; a matte made by `opaque` stays one.
+    """
+    size = shrunk_size(*array.shape[:2], scale)
+    if size == array.shape[:2]:
+        return array
+    if array.ndim == 2 and array.strides == (0, 0):
+        return np.broadcast_to(array[0, 0], size)
+    return cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def resize_array(
+    array: np.ndarray,
+    size: tuple[int, int],
+    enlarging: Enlarging = "lanczos",
+    checkpoint: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Change the size of a picture or matte, each axis on its own.
+
+    Parameters
+    ----------
+    array : (H, W) or (H, W, C) uint8, uint16 or float32
+    size : height and width wanted, px
+    enlarging : "lanczos", "cubic", "linear" or "nearest"
+        Kernel for an axis that grows; one that shrinks is averaged over area, except that
+        "nearest" takes single pixels there too.
+    checkpoint : callable
+        Called between strips; may raise to stop.
+
+    Returns
+    -------
+    array : (h, w) or (h, w, C) of the same type
+        `array` itself if its size stays.
+    """
+    # The axis that shrinks most goes first: less is left to do for the other.
+    ratios = [new / old for new, old in zip(size, array.shape, strict=False)]
+    for axis in sorted((0, 1), key=ratios.__getitem__):
+        array = _resize_axis(array, axis, size[axis], enlarging, checkpoint)
+    return array
+
+
+def _resize_axis(array, axis, length, enlarging, checkpoint) -> np.ndarray:
+    """Change one axis. The other one's lines do not mix, so strips of them are exact."""
+    if array.shape[axis] == length:
+        return array
+    shrinks = length < array.shape[axis] and enlarging != "nearest"
+    kernel = cv2.INTER_AREA if shrinks else KERNELS[enlarging]
+    shape = list(array.shape)
+    shape[axis] = length
+    out = np.empty(shape, array.dtype)
+    for part, *_ in strips(array.shape[1 - axis], max(array.shape[axis], length)):
+        checkpoint()
+        at = (slice(None),) * (1 - axis) + (part,)
+        target = out[at]
+        target[...] = cv2.resize(array[at], target.shape[1::-1], interpolation=kernel)
+    return out
+
+
+def resize_cutout_arrays(
+    color: np.ndarray,
+    alpha: np.ndarray,
+    size: tuple[int, int],
+    enlarging: Enlarging = "lanczos",
+    checkpoint: Callable[[], None] = lambda: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Change the size of straight colour and its matte so that composites agree.
+
+    Colour is averaged by weight of alpha: what lies under transparent pixels does not leak into
+    the edge. Where all is transparent, the hidden colours are resized as they are.
+
+    Parameters
+    ----------
+    color : (H, W, 3) uint8, uint16 or float32 in [0, 1]
+    alpha : (H, W) float32 in [0, 1]
+    size : height and width wanted, px
+    enlarging, checkpoint
+        See `resize_array`.
+
+    Returns
+    -------
+    color : (h, w, 3) of the same type
+    alpha : (h, w) float32 in [0, 1]
+    """
+    if size == alpha.shape:
+        return color, alpha
+    resized = resize_array(color, size, enlarging, checkpoint)
+    if color.dtype == np.float32:
+        np.clip(resized, 0, 1, out=resized)
+    if is_opaque(alpha):
+        return resized, opaque(*size)
+    alpha = np.ascontiguousarray(alpha)
+    new_alpha = _snapped(resize_array(alpha, size, enlarging, checkpoint))
+    if enlarging != "nearest":
+        _weigh(resized, color, alpha, checkpoint)
+    return resized, new_alpha
+
+
+def _weigh(resized, color, alpha, checkpoint) -> None:
+    """Put colours averaged by weight of alpha where an average may have met transparency.
+
+    Lanczos and cubic kernels have negative weights, whose sums may be 0: the weighted average
+    is linear where the picture grows.
+    """
+    size = resized.shape[:2]
+    solid = cv2.erode(np.uint8(alpha == 1), np.ones((2 * REACH + 1,) * 2, np.uint8))
+    solid = resize_array(255 * solid.reshape(alpha.shape), size, "linear", checkpoint)
+    mixed = solid < 255
+    weight = alpha + TRACE
+    new_weight = resize_array(weight, size, "linear", checkpoint)
+    plane = np.empty(alpha.shape, np.float32)
+    for channel in range(3):
+        for rows, *_ in strips(*alpha.shape):
+            np.multiply(color[rows, :, channel], weight[rows], out=plane[rows])
+        new = resize_array(plane, size, "linear", checkpoint)
+        for rows, *_ in strips(*size):
+            checkpoint()
+            new[rows] /= new_weight[rows]
+            values = new[rows] if color.dtype == np.float32 else np.rint(new[rows])
+            np.copyto(resized[rows, :, channel], values, where=mixed[rows], casting="unsafe")
+
+
+def crop(cutout: Cutout, rows: slice, columns: slice) -> Cutout:
+    """Give a part of a cut-out as arrays of its own; one made by `opaque` stays so."""
+    alpha = cutout.alpha[rows, columns]
+    return Cutout(
+        np.ascontiguousarray(cutout.color[rows, columns]),
+        alpha if alpha.strides == (0, 0) else np.ascontiguousarray(alpha),
+        cutout.source,
+    )
+
+
+def fitted(
+    cutout: Cutout, box: tuple[int, int], fit: Literal["inside", "cover", "stretch"]
+) -> tuple[Cutout, tuple[int, int]]:
+    """Say which part of a picture goes into a box, and at what size.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    box : height and width in px
+    fit : "inside", "cover" or "stretch"
+        Inside keeps all of the picture and may leave part of the box free, cover fills the box
+        and cuts off what stands out, evenly on both sides, stretch distorts.
+
+    Returns
+    -------
+    cutout : Cutout
+        The part that is kept.
+    size : height and width in px that it is to get
+    """
+    (height, width), (box_height, box_width) = cutout.shape, box
+    if fit == "inside":
+        return cutout, shrunk_size(height, width, min(box_height / height, box_width / width))
+    if fit == "cover":
+        scale = max(box_height / height, box_width / width)
+        rows = min(height, max(1, round(box_height / scale)))
+        columns = min(width, max(1, round(box_width / scale)))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        cutout = crop(cutout, slice(top, top + rows), slice(left, left + columns))
+    return cutout, box
+
+
+def _snapped(alpha: np.ndarray) -> np.ndarray:
+    """Cut off overshoot, and put rounding dust at either end on exactly 0 and 1, in place."""
+    np.clip(alpha, 0, 1, out=alpha)
+    alpha[alpha < 1e-6] = 0
+    alpha[alpha > 1 - 1e-6] = 1
+    return alpha

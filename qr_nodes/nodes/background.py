@@ -1,0 +1,80 @@
+"""Background: put something behind the subject."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+from PIL import ImageColor
+
+from qr_nodes.errors import SocketError
+from qr_nodes.imaging.backdrop import blurred_behind, composite_onto, to_dtype
+from qr_nodes.imaging.resample import fitted, resize_cutout_arrays
+from qr_nodes.node import Job, Param, node
+from qr_nodes.types import Cutout, is_opaque, opaque
+
+
+@node("Background", category="Finish")
+def background(
+    cutout: Cutout,
+    picture: Cutout | None = None,
+    *,
+    fill: Literal["color", "picture", "blur"] = "color",
+    color: Annotated[str, Param(kind="color")] = "#ffffff",
+    fit: Literal["cover", "inside", "stretch"] = "cover",
+    sigma: Annotated[float, Param(0, 1000, ui=(0, 200), unit="px")] = 40.0,
+    linear: bool = False,
+    job: Job = Job(),
+) -> Cutout:
+    """Put a colour, another picture or the blurred original behind the subject.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        Subject. It keeps its colour depth; the result is opaque.
+    picture : Cutout
+        What to put behind it when the fill is a picture.
+    fill : str
+        What goes behind: a colour, the picture, or the original background out of focus.
+    color : str
+        Colour of the background, also where the picture leaves space or is transparent.
+    fit : str
+        Cover fills the frame and cuts off what stands out, inside shows the whole picture,
+        stretch distorts it to the frame.
+    sigma : float
+        How far the original background is blurred. The subject does not bleed into it.
+    linear : bool
+        Mix light instead of sRGB values where the subject is half transparent: brighter soft
+        edges.
+
+    Raises
+    ------
+    SocketError
+        The fill is a picture and none is connected.
+    """
+    if fill == "picture" and picture is None:
+        raise SocketError(
+            "no picture is connected.", "background.picture", "Connect one, or choose a colour."
+        )
+    if is_opaque(cutout.alpha):
+        return cutout
+    if fill == "blur":
+        out = blurred_behind(cutout.color, cutout.alpha, sigma, job.checkpoint)
+    else:
+        rgb = np.array(ImageColor.getrgb(color)[:3], np.uint8)
+        out = np.empty_like(cutout.color)
+        out[...] = to_dtype(rgb, out.dtype)
+        if fill == "picture":
+            _put_picture(out, picture, fit, linear, job)
+    composite_onto(out, cutout.color, cutout.alpha, linear, job.checkpoint)
+    return replace(cutout, color=out, alpha=opaque(*cutout.shape))
+
+
+def _put_picture(out: np.ndarray, picture: Cutout, fit: str, linear: bool, job: Job) -> None:
+    """Fit a picture into the frame `out`, centred, over what is there."""
+    part, size = fitted(picture, out.shape[:2], fit)
+    color, alpha = resize_cutout_arrays(part.color, part.alpha, size, checkpoint=job.checkpoint)
+    top, left = ((whole - inner) // 2 for whole, inner in zip(out.shape, size, strict=False))
+    frame = out[top : top + size[0], left : left + size[1]]
+    composite_onto(frame, to_dtype(color, out.dtype), alpha, linear, job.checkpoint)

@@ -1,0 +1,46 @@
+"""Brush Edit: strokes reach the matte, and bad ones are named."""
+
+import numpy as np
+import pytest
+
+from qr_nodes.errors import ParamError
+from qr_nodes.nodes.brush_edit import FAR, MOST, brush_edit
+from qr_nodes.types import Cutout, Stroke, opaque
+
+
+def cutout():
+    return Cutout(np.zeros((37, 53, 3), np.uint8), opaque(37, 53))
+
+
+def test_an_erased_dot_leaves_a_hole_and_the_colours():
+    before = cutout()
+    after = brush_edit(before, strokes=(Stroke(((0.5, 0.5),), size=0.2, mode="erase"),))
+    assert after.color is before.color
+    assert after.alpha[18, 26] == 0
+    assert after.alpha[0, 0] == 1
+
+
+def test_without_strokes_the_cutout_is_passed_on():
+    before = cutout()
+    assert brush_edit(before) is before
+    assert brush_edit(before, strokes=(Stroke(((0.5, 0.5),), hidden=True),)) is before
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"hardness": 7}, "stroke 2 has a hardness of 7. Use 0 to 1."),
+        ({"hardness": float("nan")}, "stroke 2 has a hardness of nan."),
+        ({"opacity": -0.5}, "stroke 2 has an opacity of -0.5. Use 0 to 1."),
+        ({"size": 0}, "stroke 2 has a size of 0. Use a value above 0 and up to 10."),
+        ({"size": float("inf")}, "stroke 2 has a size of inf."),
+        ({"points": ()}, "stroke 2 has no points. Give it at least one, or remove it."),
+        ({"points": ((0.5, float("nan")),)}, r"stroke 2 has a point at \(0.5, nan\)."),
+        ({"points": ((FAR + 1, 0.5),)}, "Use fractions from -10 to 10."),
+        ({"points": ((0.5, 0.5),) * (MOST + 1)}, "stroke 2 has 100001 points. Split it"),
+    ],
+)
+def test_a_stroke_that_cannot_be_drawn_is_named(bad, message):
+    strokes = Stroke(((0.5, 0.5),)), Stroke(**{"points": ((0.5, 0.5),)} | bad)
+    with pytest.raises(ParamError, match=f"^brush_edit.strokes: .*{message}"):
+        brush_edit(cutout(), strokes=strokes)
