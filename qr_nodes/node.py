@@ -295,3 +295,8 @@ def _outputs(hint: Any) -> dict[str, Any]:
     if hasattr(hint, "_fields"):
         return get_type_hints(hint)
     return {next(name for name, kind in SOCKETS.items() if kind is hint): hint}
+
+
+def socket_name(kind: Any) -> str:
+    """Give the name of a socket's kind: "cutout", "mask" or "file"."""
+    return next((name for name, known in SOCKETS.items() if known is kind), "anything")

@@ -1,0 +1,364 @@
+"""The command line: commands, progress, and errors as one line each.
+
+Exit codes: 0 all is done; 1 something failed, each failure has its line; 2 the command itself
+was wrong; 130 stopped by the user. Results go to standard output, everything said about them to
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from qr_nodes import __version__
+from qr_nodes.errors import QrNodesError
+
+STOPPED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; give its exit code."""
+    try:
+        return cli.main(arguments, prog_name="qr-nodes", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("Stopped.")
+        return STOPPED
+    except QrNodesError as error:
+        if os.environ.get("QR_NODES_DEBUG"):
+            raise
+        _say(str(error))
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has left; nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(version)s")
+@click.option("--debug", is_flag=True, help="Show where in the program an error came from.")
+def cli(debug: bool) -> None:
+    """Cut subjects out of photographs with a graph of nodes. Everything stays on this machine."""
+    if debug:
+        os.environ["QR_NODES_DEBUG"] = "1"
+
+
+# ---- pictures ------------------------------------------------------------------------------
+
+
+def _running(command):
+    """Add the options that `remove` and `run` share."""
+    for option in reversed(
+        [
+            click.option(
+                "-o",
+                "--output",
+                metavar="PATH",
+                help="File to write; a folder for several inputs; - for standard output.",
+            ),
+            click.option(
+                "-s",
+                "--set",
+                "settings",
+                multiple=True,
+                metavar="NODE.PARAM=VALUE",
+                help="Change a parameter, as in feather.sigma=4. Repeatable.",
+            ),
+            click.option(
+                "--model", help="Model for every Segment node; see 'qr-nodes models list'."
+            ),
+            click.option("--device", help="Device for every Segment node; see 'qr-nodes devices'."),
+            click.option("--require-gpu", is_flag=True, help="Fail rather than work on the CPU."),
+            click.option(
+                "--format",
+                "suffix",
+                default="png",
+                show_default=True,
+                metavar="ENDING",
+                help="Format where the output has no name of its own.",
+            ),
+            click.option(
+                "--no-cache",
+                is_flag=True,
+                help="Neither use nor keep what the network said before.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print a report as JSON."),
+            click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
+@click.option(
+    "-p",
+    "--preset",
+    default="standard",
+    show_default=True,
+    metavar="NAME",
+    help="Preset, or .qrgraph file, to use.",
+)
+@_running
+def remove(pictures: tuple[str, ...], preset: str, **options) -> int:
+    """Remove the background of pictures.
+
+    Writes NAME-cutout.png beside each picture unless -o says otherwise; - reads standard input.
+    """
+    return _run(preset, pictures, **options)
+
+
+@cli.command()
+@click.argument("graph")
+@click.option(
+    "-i",
+    "--input",
+    "pictures",
+    multiple=True,
+    metavar="PICTURE",
+    help="Picture for the Load node; - reads standard input. Repeatable.",
+)
+@click.argument("more", nargs=-1, metavar="[PICTURE]...")
+@_running
+def run(graph: str, pictures: tuple[str, ...], more: tuple[str, ...], **options) -> int:
+    """Run a .qrgraph file, or a preset by its name, over pictures.
+
+    Without a picture the files named in the graph are used.
+    """
+    return _run(graph, pictures + more, **options)
+
+
+def _run(
+    graph_file,
+    pictures,
+    *,
+    output,
+    settings,
+    model,
+    device,
+    require_gpu,
+    suffix,
+    no_cache,
+    as_json,
+    quiet,
+) -> int:
+    from qr_nodes import batch
+    from qr_nodes.qrgraph import load_graph
+
+    if as_json and output == "-":
+        raise click.UsageError("The picture and the report cannot both go to standard output.")
+    graph = batch.override(load_graph(graph_file), settings)
+    for id in graph.of_type("segment"):
+        asked = {"model": model, "device": device, "require_gpu": require_gpu or None}
+        for name, value in asked.items():
+            if value is not None:
+                graph = graph.set_param(id, name, value)
+
+    ending = "." + suffix.lower().lstrip(".")
+    with _streams(list(pictures), output, ending) as (inputs, outputs):
+        if outputs is None:
+            outputs = batch.output_paths(inputs, output, ending) if inputs else _paths(output)
+        engine = batch.cli_engine(cached=not no_cache)
+        try:
+            return _report(graph, inputs, outputs, engine, as_json, quiet or output == "-")
+        finally:
+            engine.close()
+
+
+def _paths(output: str | None) -> list[str]:
+    return [] if output is None else [output]
+
+
+@contextmanager
+def _streams(pictures: list[str], output: str | None, ending: str) -> Iterator[tuple]:
+    """Put files in the place of - ; what was written to one goes to standard output in the end."""
+    if "-" not in pictures and output != "-":
+        yield pictures, None
+        return
+    if output == "-" and len(pictures) > 1:
+        raise click.UsageError("Only one picture can go to standard output.")
+    with tempfile.TemporaryDirectory(prefix="qr-nodes-") as folder:
+        if "-" in pictures:
+            given = Path(folder, "standard input")
+            given.write_bytes(sys.stdin.buffer.read())
+            if output is None:
+                output = "-"
+            pictures = [str(given) if name == "-" else name for name in pictures]
+        if output != "-":
+            yield pictures, None
+            return
+        taken = Path(folder, f"standard output{ending}")
+        yield pictures, [str(taken)]
+        if taken.exists():
+            sys.stdout.buffer.write(taken.read_bytes())
+            sys.stdout.buffer.flush()
+
+
+def _report(graph, inputs, outputs, engine, as_json: bool, quiet: bool) -> int:
+    """Run, and tell of each picture as it is done; give the exit code."""
+    from qr_nodes import batch
+
+    results, failed = [], 0
+    with _Progress(max(len(inputs), 1), graph, quiet or as_json) as progress:
+        for result in batch.run(graph, inputs, outputs, engine=engine, emit=progress.listen):
+            progress.advance()
+            results.append(result.as_json())
+            name = Path(result.input).name or "the graph"
+            for note in result.notes if not quiet else ():
+                progress.say(f"{name}: {note}")
+            if result.error is not None:
+                failed += 1
+                if os.environ.get("QR_NODES_DEBUG"):
+                    raise result.error
+                progress.say(f"{name}: {result.error}")
+            elif result.output and sys.stderr.isatty() and not (quiet or as_json):
+                progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")
+    if as_json:
+        click.echo(json.dumps({"results": results, "failed": failed}, indent=1, ensure_ascii=False))
+    elif failed and len(results) > 1:
+        _say(f"{failed} of {len(results)} pictures failed.")
+    return 1 if failed else 0
+
+
+class _Progress:
+    """A bar on a terminal, nothing elsewhere: how many nodes of all pictures are done."""
+
+    def __init__(self, pictures: int, graph, hidden: bool):
+        self.hidden = hidden or not sys.stderr.isatty()
+        self.nodes, self.pictures, self.done, self.bar = len(graph.nodes), pictures, 0, None
+
+    def __enter__(self):
+        if not self.hidden:
+            from tqdm import tqdm
+
+            form = "{desc} {percentage:3.0f} %|{bar:30}| {n:.1f}/{total} nodes, {remaining} left"
+            self.bar = tqdm(total=self.nodes * self.pictures, bar_format=form, leave=False)
+        return self
+
+    def __exit__(self, *error):
+        if self.bar is not None:
+            self.bar.close()
+
+    def listen(self, event) -> None:
+        """Take an event of the engine; called from several threads."""
+        if self.bar is None:
+            return
+        if event.kind in ("started", "progress"):
+            self.bar.set_description_str(event.node, refresh=False)
+            self.bar.n = int(self.bar.n) + event.fraction * 0.99
+        elif event.kind in ("done", "reused"):
+            self.bar.n = min(int(self.bar.n) + 1, self.bar.total)
+        self.bar.refresh()
+
+    def advance(self) -> None:
+        """One picture is done, whatever became of its nodes."""
+        self.done += 1
+        if self.bar is not None:
+            self.bar.n = self.done * self.nodes
+            self.bar.refresh()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.bar is not None:
+            self.bar.clear()
+        _say(text)
+
+
+# ---- looking -------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("graph")
+def check(graph: str) -> int:
+    """Check a .qrgraph file: every fault gets a line with its node and what to do."""
+    from qr_nodes.qrgraph import find_file, inspect
+
+    found, faults = inspect(graph)
+    file = find_file(graph).name
+    lines = [str(fault) for fault in faults] + [f"{file}: {fault}" for fault in found.problems()]
+    for line in dict.fromkeys(lines):
+        _say(line)
+    if not lines:
+        click.echo(f"{file}: {len(found.nodes)} nodes, {len(found.links)} links, no fault.")
+    return 1 if lines else 0
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def nodes(name: str | None, as_json: bool) -> None:
+    """List the nodes, or describe one with its parameters."""
+    from qr_nodes.nodes import all_specs, find
+
+    specs = [find(name)] if name else all_specs()
+    if as_json:
+        click.echo(json.dumps([_node_json(spec) for spec in specs], indent=1, ensure_ascii=False))
+    elif name:
+        click.echo(_describe(specs[0]))
+    else:
+        rows = [(s.category, s.id, s.title, s.doc.partition("\n")[0]) for s in specs]
+        _table(("category", "node", "title", "what it does"), sorted(rows))
+
+
+def _node_json(spec) -> dict:
+    from qr_nodes.node import socket_name
+
+    params = {
+        name: {
+            "default": param.default,
+            "limits": [param.lo, param.hi],
+            "choices": param.choices,
+            "unit": param.unit,
+            "help": spec.help.get(name, ""),
+        }
+        for name, param in spec.params.items()
+    }
+    return {
+        "id": spec.id,
+        "title": spec.title,
+        "category": spec.category,
+        "version": spec.version,
+        "doc": spec.doc,
+        "inputs": {n: socket_name(k) for n, k in spec.inputs.items()},
+        "optional": sorted(spec.optional),
+        "outputs": {n: socket_name(k) for n, k in spec.outputs.items()},
+        "params": params,
+    }
+
+
+def _describe(spec) -> str:
+    lines = [f"{spec.title} ({spec.id})", "", spec.doc, ""]
+    for name in spec.inputs:
+        optional = ", optional" if name in spec.optional else ""
+        lines.append(f"  {name} (input{optional})  {spec.help.get(name, '')}")
+    for name, param in spec.params.items():
+        limits = ", ".join(map(str, param.choices)) if param.choices else param.limits
+        about = f"{limits} {param.unit}".strip()
+        default = json.dumps(param.default, ensure_ascii=False)
+        lines.append(f"  {name} = {default}{f'  [{about}]' if about else ''}")
+        lines.append(f"      {spec.help.get(name, '')}")
+    return "\n".join(lines)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple]) -> None:
+    """Print rows in columns as wide as their longest entry."""
+    text = [head, *[tuple(str(cell) for cell in row) for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
+    for row in text:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

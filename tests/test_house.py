@@ -1,0 +1,63 @@
+"""The rules of the house: who may import whom, and what an import costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_imports_point_down():
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def python(code: str, *flags: str) -> str:
+    command = [sys.executable, *flags, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_package_loads_nothing_that_is_not_used():
+    heavy = "{'cv2', 'numpy', 'onnxruntime', 'dearpygui', 'PIL', 'networkx', 'msgspec', 'tqdm'}"
+    code = f"import sys, qr_nodes; print(sorted({heavy} & set(sys.modules)))"
+    assert python(code).strip() == "[]"
+
+
+def test_help_loads_no_opencv_and_no_numpy():
+    code = (
+        "import sys, qr_nodes.cli as c; c.main(['remove', '--help']);"
+        "print(sorted({'cv2', 'numpy', 'onnxruntime', 'networkx'} & set(sys.modules)))"
+    )
+    assert python(code).splitlines()[-1] == "[]"
+
+
+def test_the_engine_loads_no_pixels_library():
+    code = (
+        "import sys, qr_nodes.engine, qr_nodes.qrgraph;"
+        "print(sorted({'cv2', 'onnxruntime', 'dearpygui'} & set(sys.modules)))"
+    )
+    assert python(code).strip() == "[]"
+
+
+def test_every_node_imports_without_dear_pygui_and_onnxruntime():
+    code = (
+        "import sys; sys.modules.update(dearpygui=None, onnxruntime=None);"
+        "import qr_nodes.nodes as n; print(len(n.all_specs()))"
+    )
+    assert int(python(code)) >= 17
+
+
+def test_no_module_is_larger_than_a_room():
+    sizes = {p: p.stat().st_size for p in (ROOT / "qr_nodes").rglob("*.py")}
+    assert not {str(p): size for p, size in sizes.items() if size > 24 * 1024}
+
+
+def test_code_is_formatted_and_linted():
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
