@@ -1,0 +1,44 @@
+"""Load: a picture from a file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from qr_nodes.errors import ParamError
+from qr_nodes.imaging.image_io import read_image
+from qr_nodes.node import Job, Param, node
+from qr_nodes.types import Cutout
+
+
+@node("Load", category="File", version=1)
+def load(
+    *,
+    path: Annotated[str, Param(kind="file")] = "",
+    page: Annotated[int, Param(1, 100_000, ui=(1, 20))] = 1,
+    max_pixels: Annotated[float, Param(0.001, 10_000, ui=(10, 1000), unit="MP")] = 200.0,
+    job: Job = Job(),
+) -> Cutout:
+    """Read a picture, upright, in its own bit depth, with its profile and transparency.
+
+    Parameters
+    ----------
+    path : str
+        The picture: JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP, JPEG 2000 and others.
+    page : int
+        Which page of a TIFF, or frame of an animation.
+    max_pixels : float
+        Larger pictures are refused before any of them is decoded.
+
+    Returns
+    -------
+    Cutout
+        At a preview's scale the picture shrunk by area averaging.
+
+    Raises
+    ------
+    ReadError
+        The file is missing, damaged, no picture, or over the limit.
+    """
+    if not path:
+        raise ParamError("no file is named.", "load.path", "Choose a picture.")
+    return read_image(path, page=page, scale=job.scale, max_pixels=max_pixels * 1e6, note=job.note)
