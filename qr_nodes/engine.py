@@ -145,6 +145,7 @@ class Engine:
         and shrunk.
         """
         graph, steps = request.graph, {}
+        first: dict[bytes, StepId] = {}
         for id in graph.upstream(request.targets):
             node = graph.nodes[id]
             if node.bypass:
@@ -155,10 +156,17 @@ class Engine:
                 if node.spec.full_scale and scale < 1:
                     full = steps[id, 1.0]
                     key = _hash(b"shrink", repr(scale).encode(), full.key)
-                    steps[id, scale] = Step(key, {"": ((id, 1.0), "")}, full.made_of)
+                    step = Step(key, {"": (first[full.key], "")}, full.made_of)
                 else:
-                    inputs = {n: ((link[0], scale), link[1]) for n, link in links.items() if link}
-                    steps[id, scale] = _step(node, scale, inputs, outside, steps)
+                    # Of steps with one key, the first stands for all: it alone runs.
+                    inputs = {
+                        name: (first[steps[link[0], scale].key], link[1])
+                        for name, link in links.items()
+                        if link
+                    }
+                    step = _step(node, scale, inputs, outside, steps)
+                steps[id, scale] = step
+                first.setdefault(step.key, (id, scale))
         return steps
 
     def keys(self, request: RunRequest) -> dict[str, bytes]:
@@ -242,6 +250,9 @@ class _Run:
     def __init__(self, engine: Engine, request: RunRequest, emit, superseded):
         self.engine, self.request, self.emit, self.superseded = engine, request, emit, superseded
         self.steps = engine.plan(request)
+        self.first: dict[bytes, StepId] = {}
+        for id, step in self.steps.items():
+            self.first.setdefault(step.key, id)
         self.problems = {
             problem.where.partition(".")[0]: problem
             for problem in reversed(request.graph.problems(request.targets))
@@ -254,9 +265,11 @@ class _Run:
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()
 
     def go(self) -> Outcome:
-        request = self.request
-        stand_in = {name: request.graph.stand_in(name) for name in request.targets}
-        self.targets = {(id, request.scale) for id in stand_in.values() if id}
+        shown = {}
+        for name in self.request.targets:
+            if (id := self.request.graph.stand_in(name)) is not None:
+                shown[name] = self.first[self.steps[id, self.request.scale].key]
+        self.targets = set(shown.values())
         try:
             ready = self._demand(self.targets)
             while ready or self.flights:
@@ -269,10 +282,14 @@ class _Run:
                 ready += self._land()
         finally:
             self._leave(())
-        for name, id in stand_in.items():
-            if (id, request.scale) in self.entries:
-                self.outcome.outputs[name] = self.entries[id, request.scale].outputs
-        self.emit(Event(request.id, "finished"))
+        for name, id in shown.items():
+            if (entry := self.entries.get(id)) is not None:
+                self.outcome.outputs[name] = entry.outputs
+                if name != id[0]:
+                    self._tell("reused", (name, id[1]), entry)
+            elif id[0] in self.outcome.errors:
+                self.outcome.errors.setdefault(name, self.outcome.errors[id[0]])
+        self.emit(Event(self.request.id, "finished"))
         return self.outcome
 
     def _demand(self, wanted: Iterable[StepId]) -> list[StepId]:

@@ -85,3 +85,11 @@ def engine():
 def home(tmp_path_factory, monkeypatch):
     """Keep the user's own settings, models and caches out of the tests."""
     monkeypatch.setenv("QR_NODES_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def chelsea() -> np.ndarray:
+    """A photograph of a cat, (300, 451, 3) uint8."""
+    from skimage import data
+
+    return data.chelsea()
