@@ -1,0 +1,133 @@
+"""Resize with a Lanczos filter of three lobes, as Pillow does, in strips that can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from qr_nodes.imaging.strips import strips
+
+LOBES = 3
+
+
+def shrink_rgb(
+    color: np.ndarray,
+    alpha: np.ndarray | None,
+    height: int,
+    width: int,
+    *,
+    ground: int = 128,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Resize a picture to 8-bit RGB, laid over a flat grey where it is transparent.
+
+    Every byte equals Pillow's `resize` of the whole 8-bit picture: it too rounds to bytes
+    between its two passes.
+
+    Parameters
+    ----------
+    color : (H, W, 3) uint8, uint16 or float32 in [0, 1]
+    alpha : (H, W) float32 in [0, 1], or None for an opaque picture
+    height, width : int
+        Size to give, in px.
+    ground : int
+        Grey under transparent parts, from 0 to 255.
+    checkpoint : callable
+        Called between strips; may raise.
+
+    Returns
+    -------
+    rgb : (height, width, 3) uint8
+    """
+    rows, columns = color.shape[:2]
+    narrow = np.empty((rows, width, 3), np.uint8)
+    for strip, _, _ in strips(rows, columns):
+        checkpoint()
+        part = _bytes(color[strip])
+        if alpha is not None:
+            part = _over(part, alpha[strip], ground)
+        picture = Image.fromarray(np.ascontiguousarray(part))
+        narrow[strip] = picture.resize((width, picture.height), Image.Resampling.LANCZOS)
+    return np.asarray(Image.fromarray(narrow).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def resize_unit(
+    plane: np.ndarray,
+    height: int,
+    width: int,
+    *,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Resize a mask; what the filter throws beyond 0 and 1 is clipped.
+
+    Parameters
+    ----------
+    plane : (h, w) float32 in [0, 1]
+    height, width : int
+        Size to give, in px.
+    checkpoint : callable
+        Called between strips; may raise.
+
+    Returns
+    -------
+    resized : (height, width) float32 in [0, 1]
+    """
+    starts, taps = _taps(plane.shape[1], width)
+    across = plane @ _band(starts, taps, 0, plane.shape[1]).T
+    starts, taps = _taps(plane.shape[0], height)
+    resized = np.empty((height, width), np.float32)
+    for strip, _, _ in strips(height, width):
+        checkpoint()
+        # A strip of a much enlarged mask looks at few of its rows: the product stays thin.
+        first, last = starts[strip][0], starts[strip][-1] + taps.shape[1]
+        last = min(last, plane.shape[0])
+        weights = _band(starts[strip], taps[strip], first, last)
+        np.matmul(weights, across[first:last], out=resized[strip])
+        np.clip(resized[strip], 0, 1, out=resized[strip])
+    return resized
+
+
+def _bytes(color: np.ndarray) -> np.ndarray:
+    """Give any depth of colour as uint8, rounded."""
+    if color.dtype == np.uint8:
+        return color
+    if color.dtype == np.uint16:
+        return ((color.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return (np.clip(color, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _over(rgb: np.ndarray, alpha: np.ndarray, ground: int) -> np.ndarray:
+    """Lay 8-bit colours over a flat grey."""
+    mixed = (rgb - np.float32(ground)) * alpha[..., None]
+    mixed += ground + 0.5
+    return mixed.astype(np.uint8)
+
+
+def _taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give, for each new sample, the first old one it looks at and the weights from there on.
+
+    Returns
+    -------
+    starts : (new,) int
+    taps : (new, n) float32, rows summing to 1
+    """
+    step = old / new
+    widening = max(step, 1.0)  # shrinking widens the filter, or it would alias
+    reach = LOBES * widening
+    centres = (np.arange(new) + 0.5) * step
+    starts = np.maximum((centres - reach + 0.5).astype(int), 0)
+    ends = np.minimum((centres + reach + 0.5).astype(int), old)
+    at = starts[:, None] + np.arange((ends - starts).max())
+    x = (at + 0.5 - centres[:, None]) / widening
+    taps = np.where((np.abs(x) < LOBES) & (at < ends[:, None]), np.sinc(x) * np.sinc(x / LOBES), 0)
+    return starts, (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _band(starts: np.ndarray, taps: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Write taps into a dense matrix over the old samples from `first` to `last`."""
+    dense = np.zeros((len(starts), last - first + taps.shape[1]), np.float32)
+    at = starts[:, None] - first + np.arange(taps.shape[1])
+    np.put_along_axis(dense, at, taps, axis=1)
+    return dense[:, : last - first]

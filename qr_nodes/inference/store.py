@@ -1,0 +1,235 @@
+"""Weights as files: where they lie, whether they are whole, how they come here.
+
+State: `_whole`, the files found whole in this process, by path, size and time of change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from qr_nodes.errors import ModelError
+from qr_nodes.inference import registry
+from qr_nodes.inference.registry import Model
+from qr_nodes.resources import folder
+
+Progress = Callable[[int, int | None], None]
+"""Told bytes done and bytes in all (None if unknown), a few times a second; may raise."""
+
+_whole: dict[Path, tuple[int, int, str]] = {}
+
+
+class Entry(NamedTuple):
+    """A model and whether its weights are here; `path` is None unless they are."""
+
+    model: Model
+    state: Literal["present", "not fetched", "damaged"]
+    path: Path | None
+
+
+def places(model: Model) -> list[Path]:
+    """Give every path at which a model's weights may lie, best first."""
+    folders = folder("models"), registry.data_folder() / "models", registry.cache_folder()
+    return list(dict.fromkeys(place / model.file for place in folders))
+
+
+def find(name: str, checkpoint: Callable[[], None] = lambda: None) -> Path:
+    """Give the path of a model's weights after checking that they are whole.
+
+    The checksum is computed once per process, and again when size or time of change differ.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, its weights are not here, or they are damaged.
+    """
+    model = registry.find(name)
+    here = [path for path in places(model) if path.is_file()]
+    for path in here:
+        if _is_whole(path, model.checksum, checkpoint):
+            return path
+    if here:
+        raise ModelError(
+            f"the weights in {here[0]} are damaged, or another model's.", name, _cure(model)
+        )
+    raise ModelError("its weights are not here.", name, _cure(model))
+
+
+def is_here(name: str) -> bool:
+    """Say whether a file of the model's weights is here, whole or not."""
+    return any(path.is_file() for path in places(registry.find(name)))
+
+
+def verify(name: str) -> Path:
+    """Compute the checksum of a model's weights anew; give their path or raise ModelError."""
+    for path in places(registry.find(name)):
+        _whole.pop(path, None)
+    return find(name)
+
+
+def inventory() -> list[Entry]:
+    """Give every model with the state of its weights; reads them all once."""
+    entries = []
+    for name, model in registry.models().items():
+        try:
+            entries.append(Entry(model, "present", find(name)))
+        except ModelError:
+            entries.append(Entry(model, "damaged" if is_here(name) else "not fetched", None))
+    return entries
+
+
+def fetch(name: str, progress: Progress = lambda done, total: None) -> Path:
+    """Fetch a model's weights unless they are here; give the path of the checked file.
+
+    The sources are tried in order. A file appears under its name only when it is whole.
+
+    Raises
+    ------
+    ModelError
+        No source gave the file; each is named with what went wrong.
+    """
+    from qr_nodes.inference import download
+
+    model = registry.find(name)
+    with contextlib.suppress(ModelError):
+        return find(name)
+    if not model.sources:
+        raise ModelError("there is no address to fetch its weights from.", name, _cure(model))
+    target = registry.cache_folder() / model.file
+    failures = []
+    for source in model.sources:
+        with landing(target) as part:
+            try:
+                download.get(source, model, part, progress)
+            except download.Failed as failure:
+                failures.append(f"{source} ({failure})")
+                continue
+        return find(name)
+    raise ModelError(
+        f"its weights could not be fetched: tried {'; '.join(failures)}.",
+        name,
+        f"Connect to the internet and try again, or get {model.file} elsewhere (see "
+        f"{model.page}) and run 'qr-nodes models add {model.file}'.",
+    )
+
+
+def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Model:
+    """Copy weights given by hand into the user's folder and list their model.
+
+    A file that is one of the listed models, by its checksum, becomes that model. Any other is
+    tried once, and what is not set is guessed from its name, its inputs and what it gives.
+
+    Parameters
+    ----------
+    file : path of an .onnx file
+    name : what to call the model; the file's name if None
+    **settings
+        Fields of `Model`: size, mean, std, divide, output, stretch, licence.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read or run, or a setting does not fit.
+    """
+    path = Path(file)
+    try:
+        sums = {_checksum(path, kind) for kind in ("sha256", "md5")}
+    except OSError as error:
+        raise ModelError(f"the file cannot be read: {error.strerror}.", str(path)) from error
+    packaged = registry.packaged()
+    same = next((model for model in packaged.values() if model.checksum in sums), None)
+    if same and name in (None, same.name) and not settings:
+        with landing(registry.data_folder() / "models" / same.file) as part:
+            shutil.copyfile(path, part)
+        return same
+    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+    if name in packaged:
+        raise ModelError(
+            f"{name} is the name of another model, and this file is not it.",
+            str(path),
+            "Give it a name of its own with --name.",
+        )
+    from qr_nodes.inference import guess
+
+    with landing(registry.data_folder() / "models" / f"{name}.onnx") as part:
+        shutil.copyfile(path, part)
+        known = {"checksum": next(s for s in sums if s.startswith("sha256:"))}
+        known |= {"name": name, "file": f"{name}.onnx", "bytes": part.stat().st_size}
+        model = guess.model(part, known, settings, like=same)
+    with landing(registry.data_folder() / "models.json") as part:
+        listing = registry.Listing(1, registry.own() | {name: model})
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(listing), indent=1))
+    return model
+
+
+@contextlib.contextmanager
+def landing(target: Path) -> Iterator[Path]:
+    """Give a path to write to; what is there when the block ends is put at `target` at once.
+
+    If the block raises or writes nothing, `target` stays as it was.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as scratch:
+            part = Path(scratch, target.name)
+            yield part
+            if part.exists():
+                os.replace(part, target)
+    except OSError as error:
+        raise ModelError(
+            f"the file cannot be written: {error.strerror or error}.",
+            str(target),
+            "Free space or change its folder's permissions; QR_NODES_HOME names another folder.",
+        ) from error
+
+
+def _sweep(place: Path) -> None:
+    """Remove what a process that was killed left behind more than a day ago."""
+    for scratch in place.glob(".part-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > 86400:
+                shutil.rmtree(scratch)
+
+
+def _cure(model: Model) -> str:
+    if model.sources:
+        return f"Run 'qr-nodes models get {model.name}' to fetch them."
+    if model.page:
+        return f"Get {model.file} (see {model.page}) and run 'qr-nodes models add {model.file}'."
+    return f"Run 'qr-nodes models add FILE --name {model.name}' with the file you added before."
+
+
+def _is_whole(path: Path, checksum: str, checkpoint: Callable[[], None]) -> bool:
+    try:
+        stat = path.stat()
+        seen = (stat.st_size, stat.st_mtime_ns, checksum)
+        if _whole.get(path) == seen:
+            return True
+        if _checksum(path, checksum.partition(":")[0], checkpoint) != checksum:
+            return False
+    except OSError as error:
+        raise ModelError(
+            f"the file cannot be read: {error.strerror}.", str(path), "Check its permissions."
+        ) from error
+    _whole[path] = seen
+    return True
+
+
+def _checksum(path: Path, kind: str, checkpoint: Callable[[], None] = lambda: None) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+            checkpoint()
+    return f"{kind}:{digest.hexdigest()}"
