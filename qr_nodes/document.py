@@ -1,0 +1,204 @@
+"""What is open: the graph and its past, what is being looked at, and the thread that computes it.
+
+Two threads, one mailbox in, one queue out. An edit puts the newest graph into the mailbox; the
+worker shows it at preview size at once and in full when nothing newer has come for a moment;
+events wait in a queue until `drain` takes them.
+
+State: the past and the future (graphs with the name of the edit that made them), what is
+viewed, the mailbox, the events.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from qr_nodes.engine import Engine, Event, RunRequest
+from qr_nodes.graph import Graph
+
+PREVIEW = 1.5e6
+"""Pixels of a preview."""
+
+REST = 0.15
+"""Seconds without an edit after which the full result is computed."""
+
+GRACE = 0.03
+"""Seconds that a preview may go on after a newer edit: one that never ends shows nothing."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A graph, what the edit that made it is called, and which drag it belongs to."""
+
+    graph: Graph
+    name: str = ""
+    drag: object = None
+
+
+class Document:
+    """An open graph, computed while it is edited.
+
+    Parameters
+    ----------
+    engine : Engine
+        Runs the graph; may serve other documents too.
+    graph : Graph
+        What to start with.
+    pixels : callable
+        Gives the number of pixels that a graph's pictures have, for the size of a preview;
+        0 if that is not known.
+    """
+
+    def __init__(
+        self, engine: Engine, graph: Graph = Graph(), pixels: Callable[[Graph], int] = lambda g: 0
+    ):
+        self.engine, self.pixels = engine, pixels
+        self.past, self.future = [State(graph)], []
+        self.viewed: tuple[str, ...] = ()
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._mail = threading.Condition()
+        self._newest: tuple[int, float, Graph, tuple[str, ...]] | None = None
+        self._revision = 0
+        self._taken = 0
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name="qr-nodes document")
+        self._worker.start()
+
+    @property
+    def graph(self) -> Graph:
+        """The graph as it is now."""
+        return self.past[-1].graph
+
+    # ---- editing ---------------------------------------------------------------------------
+
+    def edit(self, graph: Graph, name: str, drag: object = None) -> int:
+        """Put `graph` in the place of the present one; give the revision it is shown under.
+
+        Parameters
+        ----------
+        graph : Graph
+            The edited graph.
+        name : str
+            What undoing it is called.
+        drag : object or None
+            Edits in a row with one drag are undone together.
+        """
+        if drag is not None and self.past[-1].drag == drag:
+            self.past[-1] = State(graph, name, drag)
+        else:
+            self.past.append(State(graph, name, drag))
+        self.future.clear()
+        return self._post()
+
+    def set_param(self, id: str, name: str, value: object, drag: object = None) -> int:
+        """Set a parameter; raises ParamError and changes nothing if it cannot be so."""
+        graph = self.graph.set_param(id, name, value)
+        return self.edit(graph, f"{graph.nodes[id].title or id}: {name}", drag)
+
+    def undo(self) -> str:
+        """Go one edit back; give its name, or "" if there is none."""
+        if len(self.past) == 1:
+            return ""
+        self.future.append(self.past.pop())
+        self._post()
+        return self.future[-1].name
+
+    def redo(self) -> str:
+        """Take the last undo back; give the edit's name, or "" if there is none."""
+        if not self.future:
+            return ""
+        self.past.append(self.future.pop())
+        self._post()
+        return self.past[-1].name
+
+    def view(self, *targets: str) -> int:
+        """Choose the nodes to compute and show; give the revision they are shown under."""
+        self.viewed = targets
+        return self._post()
+
+    # ---- computing -------------------------------------------------------------------------
+
+    def drain(self, seconds: float = 0.008) -> Iterable[Event]:
+        """Give the events that have come, for at most `seconds`."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                yield self.events.get_nowait()
+            except queue.Empty:
+                return
+
+    def settle(self, timeout: float = 60.0) -> bool:
+        """Wait until the newest edit is computed in full; say whether it is."""
+        with self._mail:
+            return self._mail.wait_for(lambda: self._taken >= self._revision, timeout)
+
+    def cancel(self) -> None:
+        """Give up what is being computed; the next edit computes again."""
+        with self._mail:
+            self._revision += 1
+            self._newest = (self._revision, time.monotonic(), self.graph, ())
+            self._mail.notify_all()
+
+    def close(self) -> None:
+        """Stop computing and end the thread."""
+        with self._mail:
+            self._closed = True
+            self._mail.notify_all()
+        self._worker.join()
+
+    def _post(self) -> int:
+        targets = tuple(id for id in self.viewed if id in self.graph.nodes)
+        with self._mail:
+            self._revision += 1
+            self._newest = (self._revision, time.monotonic(), self.graph, targets)
+            self._mail.notify_all()
+        return self._revision
+
+    def _work(self) -> None:
+        while True:
+            with self._mail:
+                self._mail.wait_for(lambda: self._newest or self._closed)
+                if self._closed:
+                    return
+                revision, _, graph, targets = self._newest
+                self._newest = None
+            if self._compute(revision, graph, targets):
+                with self._mail:
+                    self._taken = revision
+                    self._mail.notify_all()
+
+    def _compute(self, revision: int, graph: Graph, targets: tuple[str, ...]) -> bool:
+        """Show a graph, small and then in full; say whether the full one was reached."""
+        scale = self._scale(graph)
+        if scale < 1:
+            request = RunRequest(graph, targets, scale, revision)
+            if self._run(request, GRACE).superseded or self._newer(REST):
+                return False
+        return not self._run(RunRequest(graph, targets, 1.0, revision), 0.0).superseded
+
+    def _scale(self, graph: Graph) -> float:
+        return min(1.0, (PREVIEW / max(self.pixels(graph), 1)) ** 0.5)
+
+    def _run(self, request: RunRequest, grace: float):
+        wanted: list[Collection[bytes]] = []
+
+        def superseded() -> Collection[bytes] | None:
+            newest = self._newest
+            if self._closed:
+                return ()
+            if newest is None or time.monotonic() - newest[1] < grace:
+                return None
+            if not wanted:
+                request = RunRequest(newest[2], newest[3], self._scale(newest[2]))
+                wanted.append({step.key for step in self.engine.plan(request).values()})
+            return wanted[0]
+
+        return self.engine.run(request, self.events.put, superseded)
+
+    def _newer(self, seconds: float) -> bool:
+        """Wait for something newer; say whether it came."""
+        with self._mail:
+            return self._mail.wait_for(lambda: self._newest or self._closed, seconds)

@@ -1,0 +1,126 @@
+"""Editing stays ahead of computing: newest wins, drags are one step, undo computes nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from qr_nodes.document import Document
+from qr_nodes.engine import Engine
+from qr_nodes.errors import ParamError
+from qr_nodes.graph import Graph
+from qr_nodes.node import SPECS, Job, node
+from qr_nodes.types import Cutout
+
+
+@pytest.fixture
+def document(stubs, engine):
+    document = Document(engine, stubs.graph("source", "add", "add"))
+    document.view("add2")
+    assert document.settle()
+    yield document
+    document.close()
+
+
+def shown(document) -> float:
+    assert document.settle()
+    done = [e for e in document.drain(1) if e.node == "add2" and e.outputs and e.scale == 1]
+    return float(done[-1].outputs["cutout"].alpha[0, 0])
+
+
+def test_an_edit_is_computed_by_itself(document):
+    document.set_param("add", "amount", 3)
+    assert shown(document) == 4.125
+
+
+def test_undo_and_redo_execute_nothing_and_name_the_edit(document, stubs):
+    document.set_param("add", "amount", 3.0)
+    document.edit(document.graph.change("add", title="Brighter"), "rename")
+    document.set_param("add", "amount", 4.0)
+    assert shown(document) == 5.125
+    stubs.taken()
+    assert [document.undo() for _ in range(4)] == ["Brighter: amount", "rename", "add: amount", ""]
+    assert shown(document) == 2.125
+    assert [document.redo() for _ in range(4)] == ["add: amount", "rename", "Brighter: amount", ""]
+    assert shown(document) == 5.125
+    assert stubs.taken() == []
+
+
+def test_a_drag_is_one_step_of_undo(document):
+    for value in range(20):
+        document.set_param("add", "amount", value, drag="slider 1")
+    document.set_param("add", "amount", 2, drag="slider 2")
+    document.undo()
+    assert document.graph.nodes["add"].params["amount"] == 19
+    document.undo()
+    assert document.graph.nodes["add"].params["amount"] == 1
+
+
+def test_a_new_edit_ends_the_redo(document):
+    document.set_param("add", "amount", 3)
+    document.undo()
+    document.set_param("add", "amount", 5)
+    assert document.redo() == ""
+
+
+def test_a_wrong_value_changes_nothing(document):
+    before = document.graph
+    with pytest.raises(ParamError, match=r"add\.amount: 'x' cannot be used"):
+        document.set_param("add", "amount", "x")
+    assert document.graph is before
+
+
+def test_newest_wins_and_the_last_result_is_right(document):
+    for value in range(200):
+        document.set_param("add", "amount", value)
+    assert shown(document) == 200.125
+
+
+def test_a_preview_comes_first_and_then_the_full_result(stubs, engine):
+    engine.shrink = lambda value, scale: value
+    document = Document(engine, stubs.graph("source", "add"), pixels=lambda graph: 24_000_000)
+    document.view("add")
+    assert document.settle()
+    scales = [e.scale for e in document.drain(1) if e.node == "add" and e.kind == "done"]
+    assert scales == [0.25, 1.0]
+    document.close()
+
+
+def test_work_that_nobody_wants_is_stopped_and_the_thread_ends(engine):
+    began, gave_up = threading.Event(), threading.Event()
+
+    @node("Slow", category="Stub")
+    def stub_slow(*, value: int = 0, job: Job = Job()) -> Cutout:
+        began.set()
+        try:
+            while value == 0:
+                job.checkpoint()
+        finally:
+            gave_up.set()
+        return Cutout(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), np.float32))
+
+    document = Document(engine, Graph().add(SPECS.pop("stub_slow"), "slow"))
+    document.view("slow")
+    assert began.wait(5)
+    document.cancel()
+    assert gave_up.wait(5) and document.settle()
+    document.set_param("slow", "value", 1)
+    assert document.settle()
+    document.close()
+
+
+def test_closing_ends_what_is_being_computed(stubs):
+    engine = Engine(stubs_cache())
+    document = Document(engine, stubs.graph("source", "add"))
+    document.view("add")
+    document.close()
+    engine.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("qr-nodes")]
+
+
+def stubs_cache():
+    from qr_nodes.cache import Cache
+
+    return Cache()
