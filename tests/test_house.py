@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -61,3 +64,11 @@ def test_code_is_formatted_and_linted():
             [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "avif", "jp2"])
+def test_a_new_process_reads_its_first_picture_whatever_the_format(tmp_path, ending):
+    file = tmp_path / f"first.{ending}"
+    Image.new("RGB", (5, 3)).save(file)
+    code = f"from qr_nodes.nodes.load import load; print(load(path={str(file)!r}).shape)"
+    assert python(code) == "(3, 5)\n"

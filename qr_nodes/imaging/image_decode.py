@@ -10,6 +10,7 @@ a limit that is checked before anything is decoded.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from qr_nodes.imaging.color import to_srgb
 
 # Named one by one: Pillow also opens formats that start other programs (EPS) or are no pictures.
+# The first few come without importing the plug-ins of the rest.
 FORMATS = (
-    *("JPEG", "MPO", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "DIB"),
-    *("JPEG2000", "PPM", "TGA", "ICO", "PSD", "QOI", "SGI", "PCX"),
+    *("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF", "AVIF"),
+    *("JPEG2000", "TGA", "ICO", "PSD", "QOI", "SGI", "PCX"),
 )
 PAGED = ("PNG", "WEBP", "TIFF", "AVIF", "GIF")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -128,7 +130,7 @@ def _check_page(page: int, pages: int, note: Callable[[str], None]) -> None:
 
 def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = _open(file)
     except UnidentifiedImageError as error:
         raise Refused(
             "this is not a picture of a kind that can be read.",
@@ -167,6 +169,15 @@ def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
         exif=_tiff_exif(exif) if image.format == "TIFF" else info.get("exif"),
         orientation=exif.get(274, 1),
     )
+
+
+def _open(file) -> Image.Image:
+    """Open by one of the decoders that Pillow loads at once, or by any it has."""
+    for load in (Image.preinit, Image.init):
+        load()
+        with contextlib.suppress(UnidentifiedImageError):
+            return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    raise UnidentifiedImageError
 
 
 def _load(image: Image.Image) -> None:
