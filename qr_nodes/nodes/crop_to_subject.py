@@ -48,7 +48,7 @@ def crop_to_subject(
     if is_opaque(cutout.alpha):
         box = ((0, cutout.shape[0]), (0, cutout.shape[1]))
     else:
-        box = _bounds(cutout.alpha, threshold)
+        box = _bounds(cutout.alpha, threshold, job)
     if box is None:
         job.note("No subject was found, so nothing was cropped.")
         return cutout
@@ -63,12 +63,13 @@ def crop_to_subject(
     return _cut(cutout, *spans)
 
 
-def _bounds(alpha: np.ndarray, threshold: float) -> tuple[tuple[int, int], ...] | None:
+def _bounds(alpha: np.ndarray, threshold: float, job: Job) -> tuple[tuple[int, int], ...] | None:
     """Give first and last + 1 of the rows and of the columns that hold subject."""
     # The largest value under 1 makes 1 count as subject at a threshold of 1.
     limit = min(np.float32(threshold), np.nextafter(np.float32(1), np.float32(0)))
     box = []
     for axis in (1, 0):
+        job.checkpoint()
         largest = cv2.reduce(np.ascontiguousarray(alpha), axis, cv2.REDUCE_MAX)
         found = np.flatnonzero(largest.ravel() > limit)
         if not len(found):

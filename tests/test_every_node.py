@@ -1,0 +1,427 @@
+"""Laws that hold for every node there is; a new node is covered without a line here."""
+
+import functools
+import itertools
+import re
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from qr_nodes.errors import Cancelled, ParamError, QrNodesError
+from qr_nodes.imaging.resample import shrink
+from qr_nodes.node import Job, Param
+from qr_nodes.nodes import all_specs
+from qr_nodes.types import Cutout, Mask, Source, Stroke, Written, opaque
+
+NEEDS_WEIGHTS = {"segment"}
+"""Nodes that run a model: their laws about pixels need its weights."""
+
+PROBES = {
+    "brush_edit.strokes": [
+        (Stroke(((0.1, 0.2), (0.8, 0.7)), size=0.1, opacity=0.5, mode="erase"),),
+        (Stroke(((0.1, 0.2), (0.8, 0.7)), size=0.05), Stroke(((0.5, 0.5),), hidden=True)),
+    ],
+    "file": ["photo.png", "pages.tif"],
+    "save": ["written.png", "written.jpg", "written.webp"],
+    "resize.longest": [40, 150],
+    "resize.width": [40, 150],
+    "resize.height": [40, 150],
+}
+"""Values to try, by parameter or kind, where the type or the slider's ends are no guide or slow."""
+
+EXIF = Image.Exif()
+EXIF[0x010F] = "Maker"  # the camera's maker
+
+SOURCE = Source(
+    name="scene.png",
+    format="PNG",
+    icc=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    dpi=(240.0, 240.0),
+    exif=EXIF.tobytes(),
+)
+
+SPECS = all_specs()
+RUNNABLE = [spec for spec in SPECS if spec.id not in NEEDS_WEIGHTS]
+DTYPES = [np.uint8, np.uint16, np.float32]
+every_node = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+every_runnable_node = pytest.mark.parametrize("spec", RUNNABLE, ids=lambda spec: spec.id)
+
+
+# --- pictures and masks to feed them --------------------------------------------------------
+
+
+@functools.cache
+def scene(height, width, dtype=np.uint8):
+    """A subject with a wavy contour, soft here and jagged there, a hole, a pane and specks."""
+    rng = np.random.default_rng(11)
+    y, x = (np.mgrid[:height, :width] + 0.5) / np.reshape((height, width), (2, 1, 1))
+    side = min(height, width)
+    distance = np.hypot(y - 0.5, x - 0.5)
+    contour = 0.33 + 0.04 * np.sin(7 * np.arctan2(y - 0.5, x - 0.5))
+    alpha = np.clip((contour - distance) * side / np.where(x > 0.5, 0.08 * side, 2) + 0.5, 0, 1)
+    alpha = np.where(y > 0.5, alpha, np.where(x < 0.5, alpha > 0.5, alpha))
+    alpha[(np.abs(y - 0.45) < 0.08) & (np.abs(x - 0.55) < 0.1)] = 0.4
+    alpha[np.hypot(y - 0.6, x - 0.45) < 0.025] = 0
+    alpha[np.hypot(y - 0.1, x - 0.1) < 0.02] = 0.7
+    foreground = np.stack([0.8 + 0 * x, 0.3 + 0.2 * np.sin(25 * x), 0.2 + 0.1 * y], -1)
+    background = np.stack([0.2 * y, 0.5 + 0.4 * x, 0.7 + 0.2 * np.cos(9 * y)], -1)
+    color = foreground * alpha[..., None] + background * (1 - alpha[..., None])
+    color = np.clip(color + rng.normal(0, 0.01, color.shape), 0, 1)
+    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    return frozen(Cutout((color * top).astype(dtype), alpha.astype(np.float32), SOURCE))
+
+
+def frozen(value):
+    for array in arrays(value):
+        array.flags.writeable = False
+    return value
+
+
+def arrays(value):
+    """Everything in an output or input that can be compared, as arrays."""
+    if isinstance(value, Cutout):
+        return [value.color, value.alpha]
+    if isinstance(value, Written):
+        with open(value.path, "rb") as file:
+            return [np.frombuffer(file.read(), np.uint8)]
+    return [value] if isinstance(value, np.ndarray) else []
+
+
+def inputs_for(spec, cutout, linked=True):
+    """Feed `cutout` to a node; what else it takes is made from it."""
+    height, width = cutout.shape
+    ramp = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width)).copy()
+    given, spare = {}, iter(range(100))
+    for name, kind in spec.inputs.items():
+        if name in spec.optional and not linked:
+            continue
+        first = next(spare) == 0
+        if kind is Cutout:
+            turned = Cutout(cutout.color.swapaxes(0, 1).copy(), opaque(width, height))
+            given[name] = cutout if first else frozen(turned)
+        else:
+            given[name] = cutout.alpha if first else frozen(ramp)
+    return given
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Call a node, holding it to its contract."""
+    first, second = (Image.fromarray(scene(height, 53).color) for height in (37, 41))
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
+    second.save(tmp_path / "photo.png")
+
+    def call(spec, given, settings=None, job=None):
+        settings = dict(settings or {})
+        for name, param in spec.params.items():
+            if param.kind in ("file", "save"):
+                settings[name] = str(tmp_path / settings.get(name, PROBES[param.kind][0]))
+        if job is not None and spec.takes_job:
+            settings["job"] = job
+        before = [array.copy() for value in given.values() for array in arrays(value)]
+        output = spec.fn(**given, **settings)
+        after = [array for value in given.values() for array in arrays(value)]
+        for old, new in zip(before, after, strict=True):
+            np.testing.assert_array_equal(new, old, err_msg="an input was changed")
+        several = len(spec.outputs) > 1
+        found = {name: getattr(output, name) if several else output for name in spec.outputs}
+        for name, kind in spec.outputs.items():
+            check_output(found[name], kind, given)
+        return found
+
+    return call
+
+
+def check_output(value, kind, given):
+    if kind is Written:
+        assert isinstance(value, Written)
+        assert value.intact()
+        return
+    if kind is Cutout:
+        assert isinstance(value, Cutout)
+        assert value.color.shape == (*value.alpha.shape, 3)
+        assert value.color.flags.c_contiguous
+        assert value.color.dtype in DTYPES
+        main = next((v for v in given.values() if isinstance(v, Cutout)), value)
+        assert value.color.dtype == main.color.dtype
+        if value.color.dtype == np.float32:
+            check_unit(value.color)
+        value = value.alpha
+    assert isinstance(value, np.ndarray)
+    assert value.ndim == 2
+    assert min(value.shape) >= 1
+    assert value.dtype == np.float32
+    assert value.flags.c_contiguous or value.strides == (0, 0)
+    check_unit(value)
+
+
+def check_unit(array):
+    """Finite and within 0 … 1: NaN fails both comparisons."""
+    assert array.min() >= 0
+    assert array.max() <= 1
+
+
+# --- settings to try ------------------------------------------------------------------------
+
+
+def probes(param: Param):
+    """Give values worth trying, gentle ones first."""
+    if param.where in PROBES or param.kind in PROBES:
+        return PROBES.get(param.where) or PROBES[param.kind]
+    if param.choices:
+        values = param.choices
+    elif param.type is bool:
+        values = (False, True)
+    elif param.kind == "color":
+        values = ("#ff8000", "#000000")
+    elif param.type in (int, float):
+        ends = [*(param.ui or ()), param.lo, param.hi]
+        ends = [end for end in ends if end is not None]
+        middle = [sum(ends[:2]) / 2] if len(ends) >= 2 else []
+        values = [param.default / 2, param.default * 2, *middle, *ends]
+        values = [param.type(v) for v in values if not outside(param, v)]
+    else:
+        values = ()
+    return [value for value in dict.fromkeys(values) if value != param.default]
+
+
+def outside(param, value):
+    return (param.lo is not None and value < param.lo) or (
+        param.hi is not None and value > param.hi
+    )
+
+
+def contexts(spec, name):
+    """Give settings of the other parameters under which one may matter: none first."""
+    yield {}
+    others = [param for param in spec.params.values() if param.name != name]
+    for param in sorted(others, key=lambda param: param.type in (int, float)):
+        yield from ({param.name: value} for value in probes(param))
+
+
+def settings_that_matter(call, spec, given, name, refusing=False):
+    """Give settings with which the parameter `name` changes the output, or None.
+
+    With `refusing`, a node that says no instead counts as well.
+    """
+    for context in contexts(spec, name):
+        usual = pixels(call, spec, given, context)
+        for value in probes(spec.params[name]) if usual else ():
+            settings = context | {name: value}
+            found = pixels(call, spec, given, settings)
+            if refusing if found is None else not same(usual, found):
+                return settings
+    return None
+
+
+def pixels(call, spec, given, settings):
+    """Give what a call comes to as arrays, files read; None if the node refuses."""
+    try:
+        outputs = call(spec, given, settings)
+    except QrNodesError:
+        return None
+    return [array for value in outputs.values() for array in arrays(value)]
+
+
+def same(first, second):
+    return all(map(np.array_equal, first, second))
+
+
+def lively(call, spec, given):
+    """Give settings that make the node do something beyond its defaults, as far as it can."""
+    for name, param in spec.params.items():
+        if judged(param):
+            found = settings_that_matter(call, spec, given, name)
+            if found:
+                return found
+    return {}
+
+
+def judged(param):
+    """Say whether a parameter is one whose values must change pixels."""
+    return param.keyed and param.kind not in ("model", "device")
+
+
+# --- pixels ---------------------------------------------------------------------------------
+
+
+@every_runnable_node
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (37, 53)], ids=str)
+def test_the_contract_holds_at_every_size_depth_and_alpha(spec, shape, dtype, call):
+    picture = scene(*shape, dtype)
+    mattes = [
+        picture.alpha,
+        np.zeros(shape, np.float32),
+        np.ones(shape, np.float32),
+        opaque(*shape),
+    ]
+    variants = [
+        {param.name: value}
+        for param in spec.params.values()
+        if judged(param)
+        for value in probes(param)[:2]
+    ]
+    for matte, linked in itertools.product(mattes, (True, False)):
+        given = inputs_for(spec, frozen(picture.with_alpha(matte)), linked)
+        call(spec, given)
+        for settings in variants if matte is mattes[0] and linked else ():
+            try:
+                call(spec, given, settings)
+            except QrNodesError as error:
+                assert error.where, error  # it may refuse, in a sentence that says where
+
+
+@every_runnable_node
+def test_the_same_call_gives_the_same_pixels(spec, call):
+    given = inputs_for(spec, scene(61, 83))
+    settings = lively(call, spec, given)
+    first, second = (pixels(call, spec, given, settings) for _ in range(2))
+    assert first
+    assert same(first, second)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [(spec, name) for spec in RUNNABLE for name, param in spec.params.items() if judged(param)],
+    ids=lambda value: getattr(value, "id", value),
+)
+def test_every_parameter_changes_the_picture(spec, name, call):
+    given = inputs_for(spec, scene(61, 83))
+    assert settings_that_matter(call, spec, given, name, refusing=True)
+
+
+@every_runnable_node
+def test_a_preview_is_close_to_the_shrunk_result(spec, call):
+    full = scene(240, 320)
+    small = Cutout(shrink(full.color, 0.5), shrink(full.alpha, 0.5))
+    settings = lively(call, spec, inputs_for(spec, scene(61, 83)))
+    for chosen in ({}, settings):
+        values = {n: p.default for n, p in spec.params.items() if p.unit == "px"} | chosen
+        scaled = {
+            name: value * 0.5 if spec.params[name].unit == "px" else value
+            for name, value in values.items()
+        }
+        job = Job()
+        job.scale = 0.5
+        exact = call(spec, inputs_for(spec, full), chosen)
+        given = inputs_for(spec, small)
+        draft = call(spec, given, scaled, job)
+        for name, kind in spec.outputs.items():
+            if kind is not Written and not spec.full_scale:
+                assert_close(draft[name], exact[name])
+
+
+def assert_close(draft, exact):
+    if isinstance(draft, Cutout):
+        top = 1 if draft.color.dtype == np.float32 else np.iinfo(draft.color.dtype).max
+        matte, color = shrink(exact.alpha, 0.5), shrink(exact.color, 0.5)
+        rows, columns = common(draft.alpha, matte)
+        weight = draft.alpha[rows, columns, None]
+        off = np.abs(draft.color[rows, columns] / top - color[rows, columns] / top) * weight
+        assert off.mean() < 0.03
+        draft, exact = draft.alpha, exact.alpha
+    exact = shrink(exact, 0.5)
+    rows, columns = common(draft, exact)
+    assert np.abs(draft[rows, columns] - exact[rows, columns]).mean() < 0.02
+
+
+def common(first, second):
+    """Rows and columns that both have; sizes may differ by rounding only."""
+    assert np.abs(np.subtract(first.shape, second.shape)).max() <= 2
+    return tuple(map(slice, np.minimum(first.shape, second.shape)))
+
+
+class Stopping(Job):
+    """Counts checkpoints, and says Cancelled at the one numbered `last`."""
+
+    def __init__(self, last=None):
+        self.count, self.last = 0, last
+
+    def checkpoint(self):
+        self.count += 1
+        if self.count == self.last:
+            raise Cancelled
+
+    def progress(self, fraction):
+        assert 0 <= fraction <= 1
+        self.checkpoint()
+
+
+# Reading a file is left to libraries that cannot be interrupted.
+@pytest.mark.parametrize(
+    "spec",
+    [spec for spec in RUNNABLE if spec.takes_job and not spec.reads],
+    ids=lambda spec: spec.id,
+)
+def test_a_node_stops_at_whichever_checkpoint_says_so(spec, call):
+    given = inputs_for(spec, scene(1800, 2240))
+    settings, job = {}, Stopping()
+    call(spec, given, settings, job)
+    if job.count < 2:
+        settings, job = lively(call, spec, inputs_for(spec, scene(61, 83))), Stopping()
+        call(spec, given, settings, job)
+    # Four megapixels are more than one grain of work.
+    assert job.count >= 2
+    for last in {1, (job.count + 1) // 2}:
+        with pytest.raises(Cancelled):
+            call(spec, given, settings, Stopping(last))
+
+
+# --- words and values -----------------------------------------------------------------------
+
+
+@every_node
+def test_the_docstring_explains_exactly_the_signature(spec):
+    assert list(spec.help) == [*spec.inputs, *spec.params]
+    for name, text in spec.help.items():
+        assert re.match(r"[A-Z].*[.]$", text), f"{name}: {text}"
+
+
+@every_node
+def test_the_docstring_starts_with_an_order(spec):
+    first = spec.doc.splitlines()[0]
+    assert re.match(r"[A-Z][a-z]+ .*[.]$", first), first
+    verb = first.split()[0]
+    assert not verb.endswith("s") or verb.endswith("ss"), f"write 'Soften', not 'Softens': {verb}"
+
+
+@every_node
+def test_the_node_is_named_as_its_module(spec):
+    assert spec.fn.__module__ == f"qr_nodes.nodes.{spec.id}"
+    assert spec.title
+    assert spec.category
+
+
+@every_node
+def test_parameters_survive_json_and_the_command_line(spec):
+    for param in spec.params.values():
+        for value in [param.default, *probes(param)]:
+            written = msgspec.json.encode(value)
+            assert param.check(msgspec.json.decode(written)) == value
+            text = value if isinstance(value, str) else written.decode()
+            assert param.check(text, text=True) == value
+
+
+@every_node
+def test_values_out_of_range_are_refused_by_name(spec):
+    for param in spec.params.values():
+        for limit, step in ((param.lo, -1), (param.hi, 1)):
+            if limit is not None:
+                with pytest.raises(ParamError, match=f"^{param.where}: .* is out of range. Use"):
+                    param.check(param.type(limit + step))
+        if param.choices:
+            with pytest.raises(ParamError, match=f"^{param.where}: 'no such' cannot be used."):
+                param.check("no such")
+
+
+def test_titles_differ():
+    titles = [spec.title for spec in SPECS]
+    assert len(titles) == len(set(titles))
+
+
+def test_masks_are_one_of_the_sockets():
+    kinds = {kind for spec in SPECS for kind in (*spec.inputs.values(), *spec.outputs.values())}
+    assert kinds <= {Cutout, Mask, Written}
