@@ -121,7 +121,7 @@ def output_paths(inputs: list[str], out: str | None, suffix: str = ".png") -> li
     Raises
     ------
     WriteError
-        A result would land on an input.
+        A result would land on an input, or the folder cannot be made.
     """
     files = [Path(input) for input in inputs]
     if out is None:
@@ -131,6 +131,12 @@ def output_paths(inputs: list[str], out: str | None, suffix: str = ".png") -> li
         # Two pictures that differ in their ending only keep it, so that neither is lost.
         names = [f.name if stems.count(f.stem) > 1 else f.stem for f in files]
         paths = [Path(out) / f"{name}{suffix}" for name in names]
+        try:
+            os.makedirs(out, exist_ok=True)
+        except OSError as error:
+            raise WriteError(
+                f"the folder cannot be made ({error.strerror}).", out, "Name another."
+            ) from error
     else:
         paths = [Path(out)]
     taken = {file.resolve() for file in files}

@@ -221,7 +221,8 @@ def _report(graph, inputs, outputs, engine, as_json: bool, quiet: bool) -> int:
                 failed += 1
                 if os.environ.get("QR_NODES_DEBUG"):
                     raise result.error
-                progress.say(f"{name}: {result.error}")
+                said = str(result.error).replace(f"{result.input}: ", "")
+                progress.say(f"{name}: {said}")
             elif result.output and sys.stderr.isatty() and not (quiet or as_json):
                 progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")
     if as_json:
@@ -349,6 +350,153 @@ def _describe(spec) -> str:
         lines.append(f"  {name} = {default}{f'  [{about}]' if about else ''}")
         lines.append(f"      {spec.help.get(name, '')}")
     return "\n".join(lines)
+
+
+# ---- models and devices --------------------------------------------------------------------
+
+
+@cli.group()
+def models() -> None:
+    """List, fetch, add and check the networks that find subjects."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def models_list(as_json: bool) -> None:
+    """List the models: whether they are here, how large they are, what their licence allows."""
+    from qr_nodes.inference import store
+
+    entries = store.inventory()
+    if as_json:
+        import msgspec
+
+        rows = [msgspec.to_builtins(e.model) | {"state": e.state} for e in entries]
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    rows = [
+        (e.model.name, e.state, _size(e.model.bytes), e.model.commercial, e.model.licence)
+        for e in entries
+        if e.model.kind == "matte"
+    ]
+    _table(("model", "state", "size", "commercial use", "licence of the weights"), rows)
+
+
+@models.command("get")
+@click.argument("names", nargs=-1, required=True, metavar="MODEL...")
+def models_get(names: tuple[str, ...]) -> None:
+    """Fetch models; they are checked before they are used."""
+    from qr_nodes.inference import registry, store
+
+    for name in names:
+        model = registry.find(name)
+        if not store.is_here(name):
+            _say(f"{name}: {model.licence}")
+        with _Bytes(name) as bar:
+            path = store.fetch(name, bar)
+        click.echo(path)
+
+
+class _Bytes:
+    """A bar of bytes on a terminal, nothing elsewhere."""
+
+    def __init__(self, name: str):
+        from tqdm import tqdm
+
+        self.bar = tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=None, delay=0.3)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.bar.close()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+
+@models.command("add")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--name", help="What to call it; the file's name by default.")
+@click.option("--size", nargs=2, type=int, metavar="HEIGHT WIDTH", help="Input of the network, px.")
+@click.option("--mean", nargs=3, type=float, help="Taken off each channel.")
+@click.option("--std", nargs=3, type=float, help="Each channel is divided by it.")
+@click.option(
+    "--divide",
+    type=click.Choice(["image max", "255", "none"]),
+    help="What pixels are divided by first.",
+)
+@click.option(
+    "--output", type=click.Choice(["matte", "logits", "classes"]), help="What the network gives."
+)
+@click.option("--stretch/--no-stretch", default=None, help="Spread the matte over 0 to 1.")
+@click.option("--licence", help="Licence of its weights, for the list.")
+def models_add(file: str, name: str | None, **settings) -> None:
+    """Add an ONNX model of your own. What is not set is guessed from the file."""
+    from qr_nodes.inference import store
+
+    known = {key: value for key, value in settings.items() if value is not None}
+    model = store.add(file, name, **known)
+    about = f"{model.size[0]} × {model.size[1]} px, divided by {model.divide}, mean {model.mean}, "
+    click.echo(f"{model.name}: {about}std {model.std}, gives {model.output}")
+    click.echo(f"Use it with: qr-nodes remove --model {model.name} PICTURE")
+
+
+@models.command("verify")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+def models_verify(names: tuple[str, ...]) -> int:
+    """Check weights against their checksums: those named, or all that are here."""
+    from qr_nodes.inference import registry, store
+
+    faults = 0
+    for name in names or [name for name in registry.models() if store.is_here(name)]:
+        try:
+            click.echo(f"{name}: whole, {store.verify(name)}")
+        except QrNodesError as error:
+            _say(str(error))
+            faults += 1
+    return 1 if faults else 0
+
+
+@cli.command()
+@click.option(
+    "--benchmark",
+    "model",
+    is_flag=False,
+    flag_value="u2netp",
+    metavar="[MODEL]",
+    help="Time a network on each device.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def devices(model: str | None, as_json: bool) -> None:
+    """List what can run networks here, and why the rest cannot."""
+    from qr_nodes.inference import devices as found
+
+    auto = found.pick("auto")
+    rows = []
+    for device in found.devices():
+        state = device.reason or ("chosen by auto" if device == auto else "can run")
+        row = {"device": device.name, "kind": device.kind, "state": state}
+        if model:
+            row["seconds"] = _timed(device, model) if device.available else ""
+        rows.append(row)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        _table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+
+def _timed(device, name: str) -> str:
+    from qr_nodes.inference import registry, session, store
+
+    try:
+        return f"{session.benchmark(registry.find(name), store.fetch(name), device):.3f}"
+    except QrNodesError as error:
+        return str(error)
+
+
+def _size(bytes: int | None) -> str:
+    return "" if bytes is None else f"{bytes / 1e6:.1f} MB"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple]) -> None:

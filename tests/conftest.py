@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -82,9 +85,29 @@ def engine():
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory, monkeypatch):
+def home(tmp_path_factory, monkeypatch) -> Path:
     """Keep the user's own settings, models and caches out of the tests."""
-    monkeypatch.setenv("QR_NODES_HOME", str(tmp_path_factory.mktemp("home")))
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("QR_NODES_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fetched(tmp_path_factory) -> Path:
+    """The default model's weights, fetched as on a new machine, once for all tests."""
+    from qr_nodes.inference import store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QR_NODES_HOME", str(tmp_path_factory.mktemp("fetched")))
+        return store.fetch("u2netp")
+
+
+@pytest.fixture
+def weights(home, fetched) -> Path:
+    """The default model's weights, in their place for this test."""
+    place = home / "models" / fetched.name
+    place.parent.mkdir()
+    return Path(shutil.copyfile(fetched, place))
 
 
 @pytest.fixture(scope="session")

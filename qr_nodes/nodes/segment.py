@@ -33,8 +33,8 @@ def segment(
     cutout: Cutout,
     *,
     model: Annotated[str, Param(kind="model")] = "u2netp",
-    device: Annotated[str, Param(kind="device", keyed=False)] = "auto",
-    require_gpu: Annotated[bool, Param(keyed=False)] = False,
+    device: Annotated[str, Param(kind="device")] = "auto",
+    require_gpu: bool = False,
     existing_alpha: Literal["multiply", "replace", "keep"] = "multiply",
     job: Job = Job(),
 ) -> Cutout:
