@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -98,9 +99,11 @@ def decode(
     if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start[8:32]:
         return _heif(file, page, max_pixels, note)
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        tags, offset = _tiff_tags(file, page, note)
-        if tags.get(262) == 2 and max(tags.get(258, (1,))) > 8:
-            return _deep_tiff(file, tags, offset, page, max_pixels, note)
+        pages = _tiff_pages(file)
+        _check_page(page, len(pages), note)
+        tags = _tiff_tags(file, pages[page - 1])
+        if tags.get(262) in (0, 1, 2) and max(tags.get(258, (1,))) > 8:
+            return _deep_tiff(file, tags, pages[page - 1], page, max_pixels, note)
     return _pillow(file, start, page, scale, max_pixels, note)
 
 
@@ -201,10 +204,7 @@ def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
         alpha = () if key is None else (np.where(pixels == key, 0, 65535).astype(np.uint16),)
         return np.dstack([pixels, *alpha]) if alpha else pixels
     if mode == "I":
-        pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 65535:
-            raise Refused("its 32-bit whole numbers have no known white.", "Save it with 16 bits.")
-        return pixels.astype(np.uint16)
+        return _whole(np.asarray(image))
     if mode == "F":
         return _unit(np.asarray(image), note)
     if mode in ("CMYK", "LAB"):
@@ -212,6 +212,13 @@ def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
     grey = mode in ("1", "L", "LA", "La")
     wanted = ("L" if grey else "RGB") + "A" * image.has_transparency_data
     return np.asarray(image if mode == wanted else image.convert(wanted))
+
+
+def _whole(pixels: np.ndarray) -> np.ndarray:
+    """Bring whole numbers of 32 bits, which mostly hold 16, to uint16."""
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise Refused("its 32-bit whole numbers have no known white.", "Save it with 16 bits.")
+    return pixels.astype(np.uint16)
 
 
 def _unit(pixels: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
@@ -247,9 +254,9 @@ def _by_opencv(file, start: bytes, image: Image.Image, bits: int, scale: float):
     """Decode what OpenCV does better than Pillow; None for all else, and for damaged files."""
     if bits > 8:
         data = _bytes(file)
-        if image.format == "PNG" and b"IEND" not in data:
-            return None
-        pixels = _rgb(_quietly(cv2.imdecode, data, cv2.IMREAD_UNCHANGED))
+        if image.format == "PNG" and not _png_intact(data):
+            return None  # then Pillow finds out how much is there; libpng would go on
+        pixels = _rgb(_opencv(cv2.imdecode, data, cv2.IMREAD_UNCHANGED))
         if pixels is None or pixels.dtype != np.uint16:
             return None
         if image.format == "PNG" and start[25] == 4:
@@ -257,32 +264,46 @@ def _by_opencv(file, start: bytes, image: Image.Image, bits: int, scale: float):
         return pixels if bits == 16 else _stretched(pixels, bits)
     if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB") and scale == 1:
         data = _bytes(file)
-        if bytes(data[-2:]) == b"\xff\xd9":  # else Pillow finds out how much is there
+        if data.endswith(b"\xff\xd9"):
             kind = cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
-            return _quietly(cv2.imdecode, data, kind | cv2.IMREAD_IGNORE_ORIENTATION)
+            return _opencv(cv2.imdecode, data, kind | cv2.IMREAD_IGNORE_ORIENTATION)
     return None
 
 
-def _bytes(file: BinaryIO) -> np.ndarray:
+def _png_intact(data: bytes) -> bool:
+    """Say whether every chunk up to the last is there and has the right checksum."""
+    at, view = 8, memoryview(data)
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            return False
+        if view[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False
+
+
+def _bytes(file: BinaryIO) -> bytes:
     file.seek(0)
-    return np.frombuffer(file.read(), np.uint8)
+    return file.read()
 
 
-def _quietly(function: Callable, *args):
-    """Call an OpenCV decoder without its log, which would go to the terminal."""
+def _opencv(decoder: Callable, data: bytes, *args):
+    """Call one of OpenCV's decoders without its log, which would go to the terminal."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        return function(*args)
+        return decoder(np.frombuffer(data, np.uint8), *args)
     finally:
         cv2.utils.logging.setLogLevel(level)
 
 
 def _rgb(pixels: np.ndarray | None) -> np.ndarray | None:
     """Turn OpenCV's BGR or BGRA round; float64 becomes float32."""
+    if pixels is not None and pixels.dtype == np.float64:
+        pixels = pixels.astype(np.float32)
     if pixels is None or pixels.ndim == 2:
         return pixels
-    pixels = pixels.astype(np.float32) if pixels.dtype == np.float64 else pixels
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
 
 
@@ -296,38 +317,50 @@ def _stretched(pixels: np.ndarray, bits: int) -> np.ndarray:
 # --- TIFF and HEIF ------------------------------------------------------------------------------
 
 
-def _tiff_tags(file: BinaryIO, page: int, note) -> tuple[dict, int]:
-    """Give a page's tags and where in the file they stand; refuse a page beyond the end."""
+def _tiff_pages(file: BinaryIO) -> list[int]:
+    """Give where each page's tags stand, without reading them: a chain of counts and offsets."""
     header = file.read(16)
-    big = header[2:4] in (b"+\0", b"\0+")
-    tags = TiffImagePlugin.ImageFileDirectory_v2(header if big else header[:8])
-    offsets: list[int] = []
-    while tags.next and tags.next not in offsets:
-        offsets.append(tags.next)
-        file.seek(tags.next)
-        tags.load(file)
-    _check_page(page, len(offsets), note)
-    file.seek(offsets[page - 1])
+    order = "little" if header[:2] == b"II" else "big"
+    big = 43 in header[2:4]
+    counter, entry, pointer = (8, 20, 8) if big else (2, 12, 4)
+    at, pages = int.from_bytes(header[pointer : 2 * pointer], order), {}
+    while at and at not in pages and len(pages) < 10_000:  # damaged chains may never end
+        pages[at] = None
+        file.seek(at)
+        count = int.from_bytes(file.read(counter), order)
+        file.seek(at + counter + count * entry)
+        at = int.from_bytes(file.read(pointer), order)
+    return list(pages)
+
+
+def _tiff_tags(file: BinaryIO, offset: int) -> TiffImagePlugin.ImageFileDirectory_v2:
+    file.seek(0)
+    header = file.read(16)
+    tags = TiffImagePlugin.ImageFileDirectory_v2(header if 43 in header[2:4] else header[:8])
+    file.seek(offset)
     tags.load(file)
     file.seek(0)
-    return tags, offsets[page - 1]
+    return tags
 
 
 def _deep_tiff(file, tags, offset: int, page: int, max_pixels: float, note) -> Decoded:
-    """Decode RGB or RGBA of 16 bits or floating point."""
+    """Decode grey, RGB or RGBA of 16 bits or floating point."""
     width, height, samples = tags[256], tags[257], tags.get(277, 1)
     _check_size(width, height, max_pixels)
-    kind = set(tags.get(339, (1,)))
     # OpenCV would give wrong pixels for these, not an error.
-    if tags.get(284, 1) != 1 or samples not in (3, 4) or not kind <= {1, 3}:
+    if samples not in (1, 3, 4) or (samples > 1 and tags.get(284, 1) != 1):
         raise Refused("this arrangement of deep channels is not read.", RESAVE)
-    pages: list = []
-    _quietly(cv2.imdecodemulti, _bytes(file), cv2.IMREAD_UNCHANGED, pages, (page - 1, page))
+    flags = cv2.IMREAD_UNCHANGED
+    _, pages = _opencv(cv2.imdecodemulti, _bytes(file), flags, None, (page - 1, page))
     pixels = _rgb(pages[0]) if pages else None
+    if pixels is not None and pixels.dtype in (np.uint32, np.int32):
+        pixels = _whole(pixels)
     if pixels is None or pixels.dtype not in (np.uint16, np.float32):
         raise Refused("its pixels are damaged or of a kind that is not read.", RESAVE)
     if pixels.dtype == np.float32:
         pixels = _unit(pixels, note)
+    if tags[262] == 0:  # white is zero
+        pixels = (65535 if pixels.dtype == np.uint16 else 1) - pixels
     meaning = tags.get(338, (0,))[0]  # of the fourth channel: 1 premultiplied alpha, 2 straight
     if samples == 4:
         pixels = _straight(pixels) if meaning == 1 else pixels if meaning == 2 else pixels[..., :3]
@@ -335,6 +368,8 @@ def _deep_tiff(file, tags, offset: int, page: int, max_pixels: float, note) -> D
     dpi = tuple(float(tags[tag]) * per_inch for tag in (282, 283) if tag in tags and per_inch)
     exif = Image.Exif()
     file.seek(0)
+    head = file.read(4)
+    exif.endian, exif.bigtiff = "<" if head[:2] == b"II" else ">", 43 in head[2:]
     exif.load_from_fp(file, offset)
     # OpenCV has obeyed the orientation, so the size is that of its pixels.
     size = (pixels.shape[1], pixels.shape[0])
