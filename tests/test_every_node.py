@@ -15,9 +15,6 @@ from qr_nodes.node import Job, Param
 from qr_nodes.nodes import all_specs
 from qr_nodes.types import Cutout, Mask, Source, Stroke, Written, opaque
 
-NEEDS_WEIGHTS = {"segment"}
-"""Nodes that run a model: their laws about pixels need its weights."""
-
 PROBES = {
     "brush_edit.strokes": [
         (Stroke(((0.1, 0.2), (0.8, 0.7)), size=0.1, opacity=0.5, mode="erase"),),
@@ -43,10 +40,8 @@ SOURCE = Source(
 )
 
 SPECS = all_specs()
-RUNNABLE = [spec for spec in SPECS if spec.id not in NEEDS_WEIGHTS]
 DTYPES = [np.uint8, np.uint16, np.float32]
 every_node = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
-every_runnable_node = pytest.mark.parametrize("spec", RUNNABLE, ids=lambda spec: spec.id)
 
 
 # --- pictures and masks to feed them --------------------------------------------------------
@@ -118,8 +113,8 @@ def call(tmp_path):
         for name, param in spec.params.items():
             if param.kind in ("file", "save"):
                 settings[name] = str(tmp_path / settings.get(name, PROBES[param.kind][0]))
-        if job is not None and spec.takes_job:
-            settings["job"] = job
+        if spec.takes_job:
+            settings["job"] = job or Remembering(given)
         before = [array.copy() for value in given.values() for array in arrays(value)]
         output = spec.fn(**given, **settings)
         after = [array for value in given.values() for array in arrays(value)]
@@ -247,9 +242,9 @@ def judged(param):
 # --- pixels ---------------------------------------------------------------------------------
 
 
-@every_runnable_node
+@every_node
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (37, 53)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (37, 53)], ids=str)
 def test_the_contract_holds_at_every_size_depth_and_alpha(spec, shape, dtype, call):
     picture = scene(*shape, dtype)
     mattes = [
@@ -264,28 +259,30 @@ def test_the_contract_holds_at_every_size_depth_and_alpha(spec, shape, dtype, ca
         if judged(param)
         for value in probes(param)[:2]
     ]
-    for matte, linked in itertools.product(mattes, (True, False)):
+    for matte, linked in itertools.product(mattes, (True, False) if spec.optional else (True,)):
         given = inputs_for(spec, frozen(picture.with_alpha(matte)), linked)
         call(spec, given)
         for settings in variants if matte is mattes[0] and linked else ():
             try:
                 call(spec, given, settings)
             except QrNodesError as error:
-                assert error.where, error  # it may refuse, in a sentence that says where
+                assert re.match(r"[^\n]+[.]$", str(error))  # it may refuse, in a sentence
 
 
-@every_runnable_node
+@every_node
 def test_the_same_call_gives_the_same_pixels(spec, call):
     given = inputs_for(spec, scene(61, 83))
     settings = lively(call, spec, given)
-    first, second = (pixels(call, spec, given, settings) for _ in range(2))
+    first = pixels(call, spec, given, settings)
+    Remembering.kept.clear()
+    second = pixels(call, spec, given, settings)
     assert first
     assert same(first, second)
 
 
 @pytest.mark.parametrize(
     ("spec", "name"),
-    [(spec, name) for spec in RUNNABLE for name, param in spec.params.items() if judged(param)],
+    [(spec, name) for spec in SPECS for name, param in spec.params.items() if judged(param)],
     ids=lambda value: getattr(value, "id", value),
 )
 def test_every_parameter_changes_the_picture(spec, name, call):
@@ -293,7 +290,7 @@ def test_every_parameter_changes_the_picture(spec, name, call):
     assert settings_that_matter(call, spec, given, name, refusing=True)
 
 
-@every_runnable_node
+@every_node
 def test_a_preview_is_close_to_the_shrunk_result(spec, call):
     full = scene(240, 320)
     small = Cutout(shrink(full.color, 0.5), shrink(full.alpha, 0.5))
@@ -334,6 +331,21 @@ def common(first, second):
     return tuple(map(slice, np.minimum(first.shape, second.shape)))
 
 
+class Remembering(Job):
+    """Keeps what a node asks to keep: a network runs once per picture, not once per call."""
+
+    kept = {}  # noqa: RUF012
+
+    def __init__(self, given):
+        self.given = tuple(array.tobytes() for v in given.values() for array in arrays(v))
+
+    def memo(self, name, parts, compute):
+        key = (name, parts, self.given)
+        if key not in self.kept:
+            self.kept[key] = compute()
+        return self.kept[key]
+
+
 class Stopping(Job):
     """Counts checkpoints, and says Cancelled at the one numbered `last`."""
 
@@ -353,7 +365,7 @@ class Stopping(Job):
 # Reading a file is left to libraries that cannot be interrupted.
 @pytest.mark.parametrize(
     "spec",
-    [spec for spec in RUNNABLE if spec.takes_job and not spec.reads],
+    [spec for spec in SPECS if spec.takes_job and not spec.reads],
     ids=lambda spec: spec.id,
 )
 def test_a_node_stops_at_whichever_checkpoint_says_so(spec, call):
