@@ -220,16 +220,14 @@ def write_tiff(
         packed.append(data + b"\0" * (len(data) % 2))  # offsets must be even
         progress(len(packed) / len(strips))
     sizes = [len(data) for data in packed]
-    end = 8 + sum(sizes)
-    if end > 0xFFFFFFFF - (1 << 20):
+    if sum(sizes) > 0xFFFFFFFF - (1 << 24):
         raise OverflowError("larger than 4 GiB")
     tags = _tiff_tags(pixels, level)
     tags[278] = strips[0][1]
-    tags[273] = tuple(8 + sum for sum in np.cumsum([0, *sizes[:-1]]).tolist())
+    tags[273] = tuple(np.cumsum([0, *sizes[:-1]]).tolist())  # Pillow adds where the strips begin
     tags[279] = tuple(sizes)
-    out.write(b"II*\0" + struct.pack("<I", end))
+    out.write(b"II*\0" + struct.pack("<I", 8) + tags.tobytes(8))
     out.writelines(packed)
-    out.write(tags.tobytes(end))
 
 
 def _tiff_strip(pixels: Pixels, top: int, bottom: int, level: int) -> bytes:
@@ -248,8 +246,8 @@ def _predicted(pixels: Pixels, level: int) -> bool:
 def _tiff_tags(pixels: Pixels, level: int) -> TiffImagePlugin.ImageFileDirectory_v2:
     count = pixels.channels
     tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    for tag, value in dict(pixels.exif or {}).items():
-        tags[tag] = pixels.exif.get_ifd(tag) if tag in (34665, 34853) else value
+    for tag, value in (pixels.exif or {}).items():
+        tags[tag] = value
     tags[256], tags[257] = pixels.width, pixels.height
     tags[258] = (pixels.dtype.itemsize * 8,) * count
     tags[259] = 8 if level else 1  # Adobe deflate

@@ -168,7 +168,8 @@ def _dpi(picture: Decoded) -> tuple[float, float] | None:
         x, y = (float(value) for value in dpi)
     except Exception:  # a missing or hostile block: then there is no resolution
         return None
-    return (x, y) if isfinite(x + y) and min(x, y) > 0 else None
+    # Pillow gives 1 for a TIFF that says nothing.
+    return (x, y) if isfinite(x + y) and min(x, y) > 1 else None
 
 
 def _exif_upright(exif: bytes | None) -> bytes | None:
