@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -63,11 +64,11 @@ _BUILT_IN = (
     ("TensorRT", "TensorrtExecutionProvider", "onnxruntime-gpu", ()),
 )
 _PLUGIN_PREFIX = "onnxruntime_ep_"
-# What the package's name says of it, a title, and the systems to offer it on.
+# What the package's name says of it, a title, its provider, and the systems to offer it on.
 _PLUGINS = {
-    "webgpu": ("WebGPU", ("linux", "win32", "darwin")),
-    "openvino": ("OpenVINO", ("linux", "win32")),
-    "nv_tensorrt_rtx": ("TensorRT RTX", ()),
+    "webgpu": ("WebGPU", "WebGpuExecutionProvider", ("linux", "win32", "darwin")),
+    "openvino": ("OpenVINO", "OpenVINOExecutionProvider", ("linux", "win32")),
+    "nv_tensorrt_rtx": ("TensorRT RTX", "NvTensorRTRTXExecutionProvider", ()),
 }
 _OPTIONS = {
     # It would compute in half precision where it can, which moves a matte by several levels.
@@ -103,7 +104,8 @@ def devices() -> list[Device]:
     """Give every device, best first and the CPU last, each with the reason if it cannot run."""
     with _lock:
         if not _found:
-            _found.extend([*_built_in(), *_plugins(), CPU])
+            built_in = _built_in()
+            _found.extend([*built_in, *_plugins({device.provider for device in built_in}), CPU])
         return list(_found)
 
 
@@ -157,7 +159,8 @@ def _built_in() -> list[Device]:
                 about = _description(cards[number]) if cards else ""
                 options = (("device_id", str(number)),) if cards else ()
                 name = _name(title, number if cards else None, about)
-                device = Device(name, "gpu", provider, options, software=_is_software(about))
+                software = _is_software(about) or _no_card(provider)
+                device = Device(name, "gpu", provider, options, software=software)
                 found.append(replace(device, reason=_fault(device)))
         elif sys.platform in systems:
             reason = f"it needs the package {package} in place of {ort.package_name}."
@@ -165,17 +168,21 @@ def _built_in() -> list[Device]:
     return found
 
 
-def _plugins() -> list[Device]:
-    """Give the devices of the plug-ins among the installed packages, and those to install."""
+def _plugins(there: set[str]) -> list[Device]:
+    """Give the devices of the plug-ins among the installed packages, and those to install.
+
+    `there` are providers that need no plug-in.
+    """
     names = [m.name for m in pkgutil.iter_modules() if m.name.startswith(_PLUGIN_PREFIX)]
     found = []
     for module in names:
         id = module.removeprefix(_PLUGIN_PREFIX)
         found += _of_plugin(module, _PLUGINS.get(id, (id,))[0])
-    for id, (title, systems) in _PLUGINS.items():
-        if _PLUGIN_PREFIX + id not in names and sys.platform in systems:
+    for id, (title, provider, systems) in _PLUGINS.items():
+        absent = _PLUGIN_PREFIX + id not in names and provider not in there
+        if absent and sys.platform in systems:
             reason = f"it needs the package {(_PLUGIN_PREFIX + id).replace('_', '-')}."
-            found.append(Device(title, "gpu", title, reason=reason))
+            found.append(Device(title, "gpu", provider, reason=reason))
     return sorted(found, key=lambda device: device.kind != "gpu")
 
 
@@ -229,7 +236,7 @@ def first_line(error: BaseException) -> str:
     """Give what an error says as one sentence, without onnxruntime's codes and source files."""
     said = str(error).strip() or type(error).__name__
     said = re.split(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", said)[-1].splitlines()[0]
-    said = re.sub(r"^\S+\.(cc|cpp|h):\d+ .*?\)(?= \S)", "", said).strip()
+    said = re.sub(r"^\S+\.(cc|cpp|h):\d+ (.* was false\. |.*?\)(?= \S))", "", said).strip()
     return said.rstrip(". ")[:300] + "."
 
 
@@ -239,6 +246,14 @@ def _name(title: str, number: int | None, about: str) -> str:
 
 def _description(entry: Any) -> str:
     return " ".join(entry.device.metadata.get("Description", "").split())
+
+
+def _no_card(provider: str) -> bool:
+    """Say whether WebGPU, which names no card, can only have found a software one."""
+    if provider != "WebGpuExecutionProvider" or sys.platform != "linux":
+        return False
+    nodes = ("dri/renderD*", "nvidia[0-9]*", "dxg")
+    return not any(any(Path("/dev").glob(node)) for node in nodes)
 
 
 def _is_software(about: str) -> bool:

@@ -21,7 +21,8 @@ from qr_nodes.errors import ModelError
 from qr_nodes.resources import folder
 
 Triple = tuple[float, float, float]
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FileName = Annotated[str, Meta(pattern=NAME)]
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -150,6 +151,7 @@ def own() -> dict[str, Model]:
 
 @cache
 def packaged() -> dict[str, Model]:
+    """Give the models of the list that travels with the package, by name."""
     path = folder("models") / "registry.toml"
     return _named(lambda data, type: msgspec.convert(_toml(data), type), path.read_bytes(), path)
 

@@ -153,6 +153,10 @@ def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Mo
             shutil.copyfile(path, part)
         return same
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+    if not re.match(registry.NAME, name):
+        raise ModelError(
+            f"a model cannot be called {name!r}.", str(path), "Use letters, digits, dot, _ and -."
+        )
     if name in packaged:
         raise ModelError(
             f"{name} is the name of another model, and this file is not it.",

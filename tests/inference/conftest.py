@@ -112,7 +112,7 @@ NETWORKS = {
 
 
 @pytest.fixture
-def weights(tmp_path):
+def onnx_file(tmp_path):
     """Write one of the small networks to a file and give its path."""
 
     def write(kind: str, name: str = "") -> Path:

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from qr_nodes.imaging import strips
+from qr_nodes.imaging.lanczos import resize_unit, shrink_rgb
+
+RNG = np.random.default_rng(5)
+
+
+def pillow(array, height, width):
+    image = Image.fromarray(array)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("size", [(37, 53), (1, 1), (1, 400), (120, 33), (700, 900)])
+@pytest.mark.parametrize("old", [(64, 64), (5, 7), (1, 1)])
+def test_a_mask_is_resized_as_pillow_does(old, size):
+    plane = RNG.random(old, np.float32)
+    resized = resize_unit(plane, *size)
+    np.testing.assert_allclose(resized, np.clip(pillow(plane, *size), 0, 1), atol=2e-6)
+    assert resized.dtype == np.float32 and resized.flags.c_contiguous
+
+
+def test_overshoot_is_clipped():
+    step = np.repeat(np.float32([[0, 1]]), 8, axis=1).repeat(16, axis=0)
+    resized = resize_unit(step, 160, 160)
+    assert resized.min() == 0 and resized.max() == 1
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_solid_parts_stay_exactly_solid(value):
+    plane = np.full((64, 48), value, np.float32)
+    assert (resize_unit(plane, 137, 253) == value).all()
+
+
+@pytest.mark.parametrize("shape", [(37, 53), (600, 401), (1, 1), (1, 500)])
+def test_a_shrunk_picture_has_pillows_bytes(shape, monkeypatch):
+    monkeypatch.setattr(strips, "GRAIN", 5000)  # several strips even here
+    color = RNG.integers(0, 256, (*shape, 3), np.uint8)
+    np.testing.assert_array_equal(shrink_rgb(color, None, 32, 48), pillow(color, 32, 48))
+
+
+def test_every_depth_gives_the_same_bytes():
+    color = RNG.integers(0, 256, (37, 53, 3), np.uint8)
+    expected = shrink_rgb(color, None, 16, 16)
+    deep = color.astype(np.uint16) * 257
+    np.testing.assert_array_equal(shrink_rgb(deep, None, 16, 16), expected)
+    np.testing.assert_array_equal(shrink_rgb(np.float32(color) / 255, None, 16, 16), expected)
+
+
+def test_transparent_parts_look_grey():
+    color = np.full((37, 53, 3), 250, np.uint8)
+    alpha = np.zeros((37, 53), np.float32)
+    assert (shrink_rgb(color, alpha, 8, 8, ground=128) == 128).all()
+    assert (shrink_rgb(color, alpha + 1, 8, 8) == 250).all()
+
+
+def test_work_stops_between_strips(monkeypatch):
+    monkeypatch.setattr(strips, "GRAIN", 1000)
+
+    class Stop(Exception):
+        pass
+
+    def third_time():
+        calls.append(1)
+        if len(calls) == 3:
+            raise Stop
+
+    calls = []
+    with pytest.raises(Stop):
+        resize_unit(np.zeros((8, 8), np.float32), 200, 100, checkpoint=third_time)
+    calls = []
+    with pytest.raises(Stop):
+        shrink_rgb(np.zeros((200, 100, 3), np.uint8), None, 8, 8, checkpoint=third_time)

@@ -1,0 +1,261 @@
+import threading
+
+import msgspec
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from qr_nodes.errors import DeviceError, ModelError
+from qr_nodes.inference import devices, registry, session, store
+from qr_nodes.inference.devices import CPU, Device
+from qr_nodes.node import Job
+from qr_nodes.nodes import find
+from qr_nodes.nodes.segment import segment
+from qr_nodes.types import Cutout, opaque
+
+GPU = Device("Test GPU", "gpu", "CPUExecutionProvider")
+RNG = np.random.default_rng(9)
+
+
+class Notes(Job):
+    """Writes down what the node tells, and keeps its memos as the engine would."""
+
+    def __init__(self):
+        self.notes, self.kept = [], {}
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def memo(self, name, parts, compute):
+        if (name, parts) not in self.kept:
+            self.kept[name, parts] = compute()
+        return self.kept[name, parts]
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """Put a function of the small picture and the device in the network's place."""
+
+    def put(answer):
+        path = registry.cache_folder() / "u2netp.onnx"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"weights")
+        monkeypatch.setattr(store, "find", lambda *args: path)
+        run = lambda model, weights, rgb, device, checkpoint: answer(rgb, device)  # noqa: E731
+        monkeypatch.setattr(session, "predict", run)
+
+    return put
+
+
+def left_half(rgb, device):
+    matte = np.zeros(rgb.shape[:2], np.float32)
+    matte[:, : rgb.shape[1] // 2] = 1
+    return matte
+
+
+def ramp(height=37, width=53):
+    """A picture that is neither flat nor noise."""
+    across = np.linspace(0, 255, width, dtype=np.uint8)
+    return np.broadcast_to(across[None, :, None], (height, width, 3)).copy()
+
+
+def cutout(color, alpha=None):
+    return Cutout(color, opaque(*color.shape[:2]) if alpha is None else alpha)
+
+
+def plain(color, file):
+    """What a plain use of the network gives: squeeze, stretch, enlarge, nothing else."""
+    import onnxruntime
+
+    small = np.asarray(Image.fromarray(color).resize((320, 320), Image.Resampling.LANCZOS))
+    x = (small / small.max() - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    net = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    feed = {net.get_inputs()[0].name: x.transpose(2, 0, 1)[None].astype(np.float32)}
+    raw = net.run(None, feed)[0][0, 0]
+    stretched = (raw - raw.min()) / (raw.max() - raw.min())
+    size = color.shape[1], color.shape[0]
+    return np.asarray(Image.fromarray(stretched).resize(size, Image.Resampling.LANCZOS)).clip(0, 1)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+def test_a_photograph_gets_the_matte_of_a_plain_run(weights, name):
+    color = getattr(skimage.data, name)()
+    job = Notes()
+    matte = segment(cutout(color), device="cpu", job=job).alpha
+    np.testing.assert_allclose(matte, plain(color, weights), atol=0.5 / 255)
+    assert matte.dtype == np.float32 and matte.flags.c_contiguous and not job.notes
+
+
+def test_every_depth_gives_the_same_matte(weights):
+    color = skimage.data.chelsea()
+    expected = segment(cutout(color)).alpha
+    for other in (color.astype(np.uint16) * 257, color.astype(np.float32) / 255):
+        found = segment(cutout(other))
+        np.testing.assert_array_equal(found.alpha, expected)
+        assert found.color is other
+
+
+EMPTY = {
+    "black": lambda h, w: np.zeros((h, w, 3)),
+    "white": lambda h, w: np.full((h, w, 3), 255),
+    "red": lambda h, w: np.broadcast_to([200, 30, 30], (h, w, 3)),
+    "noise": lambda h, w: RNG.integers(0, 256, (h, w, 3)),
+    "grey noise": lambda h, w: RNG.integers(0, 256, (h, w, 1)).repeat(3, axis=2),
+    "soft noise": lambda h, w: RNG.normal(128, 20, (h, w, 3)).clip(0, 255),
+    "ramp": lambda h, w: np.broadcast_to(np.linspace(0, 255, w)[:, None], (h, w, 1)).repeat(3, 2),
+}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 53), (320, 320), (300, 700)])
+@pytest.mark.parametrize("kind", EMPTY)
+def test_a_picture_with_nothing_in_it_gives_an_empty_matte_and_says_so(weights, kind, size):
+    job = Notes()
+    found = segment(cutout(EMPTY[kind](*size).astype(np.uint8)), job=job)
+    assert found.alpha.shape == size and not found.alpha.any()
+    assert job.notes == ["Nothing was found in this picture, so all of it is transparent."]
+
+
+def test_multiply_never_shows_what_was_transparent(network):
+    network(left_half)
+    alpha = RNG.random((37, 53), np.float32)
+    found = segment(cutout(ramp(), alpha)).alpha
+    assert (found <= alpha).all()
+    np.testing.assert_array_equal(found[:, :10], alpha[:, :10])
+
+
+def test_replace_forgets_the_old_matte(network):
+    network(left_half)
+    found = segment(cutout(ramp(), np.zeros((37, 53), np.float32)), existing_alpha="replace")
+    assert (found.alpha[:, :10] == 1).all()
+
+
+def test_keep_leaves_a_transparent_picture_alone_and_cuts_out_an_opaque_one(network):
+    network(left_half)
+    given = cutout(ramp(), np.full((37, 53), 0.5, np.float32))
+    assert segment(given, existing_alpha="keep") is given
+    assert segment(cutout(ramp()), existing_alpha="keep").alpha[0, -1] == 0
+
+
+def test_the_network_sees_grey_under_transparency(network):
+    seen = []
+    network(lambda rgb, device: seen.append(rgb) or left_half(rgb, device))
+    segment(cutout(ramp(), np.zeros((37, 53), np.float32)))
+    assert (seen[0] == 128).all()
+
+
+def test_a_matte_is_stretched_only_if_the_model_says_so(network, monkeypatch):
+    network(lambda rgb, device: 0.5 * left_half(rgb, device) + 0.25)
+    assert segment(cutout(ramp())).alpha.max() == 1
+    still = msgspec.structs.replace(registry.find("u2netp"), stretch=False)
+    monkeypatch.setattr(registry, "find", lambda name: still)
+    found = segment(cutout(ramp())).alpha
+    assert found[0, 0] == pytest.approx(0.75, abs=1e-5)
+    assert found[0, -1] == pytest.approx(0.25, abs=1e-5)
+
+
+def test_the_networks_answer_is_kept_apart(network):
+    asked = []
+    network(lambda rgb, device: asked.append(1) or left_half(rgb, device))
+    job, given = Notes(), cutout(ramp(), np.ones((37, 53), np.float32) / 2)
+    first = segment(given, job=job).alpha
+    np.testing.assert_array_equal(segment(given, job=job).alpha, first)
+    assert len(asked) == 1
+    segment(given, existing_alpha="replace", job=job)  # the network sees another picture
+    assert len(asked) == 2
+
+
+def test_the_models_checksum_is_part_of_the_key():
+    spec = find("segment")
+    assert spec.outside({"model": "u2net"}) == registry.find("u2net").checksum
+    assert spec.full_scale
+    with pytest.raises(ModelError, match="there is no model"):
+        spec.outside({"model": "gone"})
+
+
+def broken(rgb, device):
+    if device.kind == "gpu":
+        raise DeviceError("Test GPU failed: out of memory.")
+    return left_half(rgb, device)
+
+
+def test_when_a_gpu_fails_the_cpu_finishes_and_says_so(network, monkeypatch):
+    monkeypatch.setattr(devices, "_found", [GPU, CPU])
+    network(broken)
+    job = Notes()
+    assert segment(cutout(ramp()), job=job).alpha[0, 0] == 1
+    assert job.notes == ["The CPU did this: Test GPU failed: out of memory."]
+    assert [parts[-2] for _, parts in job.kept] == ["cpu"]
+
+
+def test_a_required_gpu_that_fails_is_an_error(network, monkeypatch):
+    monkeypatch.setattr(devices, "_found", [GPU, CPU])
+    network(broken)
+    with pytest.raises(DeviceError, match="out of memory"):
+        segment(cutout(ramp()), require_gpu=True)
+
+
+def test_a_gpu_that_gives_no_numbers_is_replaced_by_the_cpu(weights, monkeypatch):
+    monkeypatch.setattr(devices, "_found", [GPU, CPU])
+    monkeypatch.setattr(session, "_failed", {})
+    planes = session._planes
+    monkeypatch.setattr(
+        session, "_planes", lambda raw: planes(raw * np.nan if turn[0].locked() else raw)
+    )
+    turn = [session._turns[GPU.name]]
+    job, color = Notes(), skimage.data.chelsea()
+    found = segment(cutout(color), job=job).alpha
+    assert job.notes == ["The CPU did this: Test GPU failed: it gives values that are not numbers."]
+    np.testing.assert_array_equal(found, segment(cutout(color), device="cpu").alpha)
+
+
+def test_a_required_gpu_must_be_there(monkeypatch):
+    monkeypatch.setattr(devices, "_found", [CPU])
+    with pytest.raises(DeviceError, match="no GPU can be used here"):
+        segment(cutout(ramp()), require_gpu=True)
+    with pytest.raises(DeviceError, match="CPU is no GPU"):
+        segment(cutout(ramp()), require_gpu=True, device="cpu")
+
+
+def test_a_missing_model_is_fetched_if_its_licence_is_plain(monkeypatch, fetched):
+    def fetch(name, progress):
+        progress(5, 10)
+        return fetched
+
+    monkeypatch.setattr(store, "fetch", fetch)
+    job = Notes()
+    segment(cutout(skimage.data.chelsea()), device="cpu", job=job)
+    assert job.notes[0].startswith("Fetched the model u2netp. Apache-2.0")
+
+
+def test_a_missing_model_of_unclear_licence_is_not_fetched():
+    with pytest.raises(ModelError, match=r"silueta: .*not here\. Run 'qr-nodes models get silueta"):
+        segment(cutout(skimage.data.chelsea()), model="silueta")
+
+
+def test_damaged_weights_are_refused(weights):
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"u2netp: .*damaged.*qr-nodes models get u2netp"):
+        segment(cutout(skimage.data.chelsea()))
+
+
+def test_a_refiner_is_refused():
+    with pytest.raises(ModelError, match="needs a trimap"):
+        segment(cutout(ramp()), model="vitmatte-small-distinctions-646")
+
+
+def test_two_pictures_at_once_get_their_own_mattes(weights):
+    pictures = [skimage.data.chelsea(), skimage.data.coffee()]
+    expected = [segment(cutout(color)).alpha for color in pictures]
+    found = [None, None]
+
+    def run(index):
+        found[index] = segment(cutout(pictures[index])).alpha
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
