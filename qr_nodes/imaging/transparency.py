@@ -1,0 +1,391 @@
+"""Take apart what is partly see-through, and close holes in what is not.
+
+Everything that varies slowly (the predicted background, how far it may be off, the region) is
+found on a small copy of the picture; only the unmixing itself looks at every pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from qr_nodes.imaging.palette import Palette, blocks
+
+SMALL = 384
+"""Longer side of the small copy in px."""
+
+FULL = 0.12
+"""Share of the region's brightest and of its darkest parts that count as opaque at full haze."""
+
+EMPTY = 0.02
+"""Alpha up to which a pixel counts as background."""
+
+TOLERANCE = 2.5
+"""Standard deviations of the background around that a pixel may differ from it."""
+
+ROUNDS = 4
+"""Times that what looks like the background is added to what is known of it."""
+
+FOUND = 0.05
+"""Share of plateau times share of rim from which a subject counts as see-through."""
+
+ALIKE = 0.3
+"""How much of a see-through subject must look like the background."""
+
+SOLID = 0.95
+"""Alpha from which a pixel counts as part of what encloses a hole."""
+
+
+_ONE = np.float32(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is known of a picture's background, on the small copy.
+
+    Attributes
+    ----------
+    background : (h, w, 3) float32, the background predicted everywhere
+    spread : (h, w) float32, how far the true one may be off
+    palette : the background's colours, place by place
+    alike : (h, w) float32 in [0, 1], how much each pixel looks like the background there
+    """
+
+    background: np.ndarray
+    spread: np.ndarray
+    palette: Palette
+    alike: np.ndarray
+
+
+def unmixed(
+    color: np.ndarray,
+    alpha: np.ndarray,
+    region: np.ndarray,
+    haze: float,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Solve I = alpha F + (1 - alpha) B where a subject is see-through.
+
+    B is predicted from what surrounds the region: a membrane, which then takes in pixel by
+    pixel what looks like the background behind. Of the pairs of alpha and F that explain a
+    pixel the one with the least alpha is taken, F being no brighter and no darker than the
+    region gets: so highlights and dark rims stay and clear glass goes. The least alpha is too
+    little for most glass; `haze` narrows the range of F and lets colours that the background
+    does not hold keep part of the alpha they had.
+
+    Parameters
+    ----------
+    color : (H, W, 3) uint8, uint16 or float32
+    alpha : (H, W) float32 in [0, 1]
+    region : (H, W) float32 in [0, 1]
+        Where the subject is see-through.
+    haze : float in [0, 1]
+        0 for the least alpha.
+    checkpoint : callable
+        Called between blocks; may raise to stop.
+
+    Returns
+    -------
+    alpha, color
+        Changed where `region` is not 0; or None if no background is known.
+
+    References
+    ----------
+    Smith and Blinn, "Blue screen matting", SIGGRAPH 1996: the equation, and that one picture
+    over one background leaves it open.
+    Zongker, Werner, Curless and Salesin, "Environment matting and compositing", SIGGRAPH 1999:
+    glass as highlights over an attenuated background; refraction is left out here.
+    Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", SIGGRAPH 1996: filling in by
+    pull and push.
+    """
+    scene = _scene(color, alpha, region)
+    if scene is None:
+        return None
+    dark, bright = _range(color, region, FULL * haze)
+    new_alpha, new_color = np.array(alpha), np.array(color)
+    for box in blocks(*alpha.shape):
+        checkpoint()
+        weight = region[box]
+        if not weight.any():
+            continue
+        seen, behind = _unit(color[box]), _enlarged(scene.background, box, alpha.shape)
+        spread = _enlarged(scene.spread, box, alpha.shape)
+        common = scene.palette.common_in(seen, box, alpha.shape)
+        least = _least_alpha(seen, behind, spread, common, dark, bright)
+        least += (1 - least) * haze * alpha[box] * (1 - common)
+        new_alpha[box] += weight * (least - alpha[box])
+        front = behind + (seen - behind) / np.maximum(least, 0.05)[..., None]
+        front = seen + weight[..., None] * (np.clip(front, 0, 1) - seen)
+        new_color[box] = _like(front, color, weight, new_color[box])
+    return np.clip(new_alpha, 0, 1), new_color
+
+
+def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
+    """Find subjects that are see-through from a network's soft matte.
+
+    Three signs must come together: the matte is undecided over areas, not just along edges;
+    along the outline a rim differs from what lies on both sides of it while these look alike;
+    and much of the subject looks like the background behind. Each alone is common with
+    subjects that a network finds hard.
+
+    Parameters
+    ----------
+    color : (H, W, 3) uint8, uint16 or float32
+    alpha : (H, W) float32 in [0, 1]
+
+    Returns
+    -------
+    region : (H, W) float32 in [0, 1], or None if there is nothing see-through
+    """
+    small = _small(alpha)
+    undecided = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
+    square = np.ones((9, 9), np.uint8)
+    plateau = cv2.morphologyEx(undecided, cv2.MORPH_OPEN, square)
+    if plateau.sum() < FOUND * (small > 0.05).sum():
+        return None
+    picture = _small(color)
+    count, labels = cv2.connectedComponents((small > 0.05).astype(np.uint8))
+    found = np.zeros(small.shape, np.uint8)
+    for label in range(1, count):
+        subject = labels == label
+        share = plateau[subject].mean()
+        # A rim share is at most 1; subjects under 1 % of the picture are left alone.
+        if share >= FOUND and subject.mean() > 0.01:
+            outline = (subject & (small > 0.1)).astype(np.uint8)
+            around = cv2.dilate(subject.astype(np.uint8), square)
+            if share * _rim_share(picture, outline) >= FOUND:
+                scene = _scene(picture, small, around.astype(np.float32))
+                if scene is not None and scene.alike[subject].mean() >= ALIKE:
+                    found |= around
+    if not found.any():
+        return None
+    region = cv2.blur(found.astype(np.float32), (5, 5))
+    return cv2.resize(region, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def holes_closed(
+    color: np.ndarray,
+    alpha: np.ndarray,
+    largest: float,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Close holes in a subject whose colours are the subject's, not the background's.
+
+    Parameters
+    ----------
+    color : (H, W, 3) uint8, uint16 or float32
+    alpha : (H, W) float32 in [0, 1]
+    largest : float
+        Area of the largest hole to close, as a fraction of the subject's.
+    checkpoint : callable
+        Called between holes; may raise to stop.
+
+    Returns
+    -------
+    alpha : (H, W) float32 in [0, 1]
+        1 in holes that were closed; the same array if there were none.
+    """
+    solid = (alpha >= SOLID).astype(np.uint8)
+    outlines, tree = cv2.findContours(solid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    checkpoint()
+    limit = largest * cv2.countNonZero(solid)
+    holes = [
+        outline
+        for outline, (_, _, _, parent) in zip(outlines, tree[0] if outlines else (), strict=True)
+        if parent >= 0 and cv2.contourArea(outline) <= limit
+    ]
+    if not holes:
+        return alpha
+    small, picture = _small(alpha), _small(color)
+    theirs = Palette.of(picture, ((small <= EMPTY) & ~_drawn(holes, small, alpha.shape)) * _ONE)
+    own = Palette.of(picture, (small >= SOLID) * _ONE)
+    out = np.array(alpha)
+    for outline in holes:
+        checkpoint()
+        left, top, width, height = cv2.boundingRect(outline)
+        box = slice(top, top + height), slice(left, left + width)
+        hole = np.zeros((height, width), np.uint8)
+        cv2.drawContours(hole, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
+        inside = (hole > 0) & (alpha[box] < SOLID)
+        seen = _unit(color[box])
+        mine = own.common_in(seen, box, alpha.shape)[inside]
+        if mine.mean() > theirs.common_in(seen, box, alpha.shape)[inside].mean() + 0.1:
+            out[box][hole > 0] = 1.0
+    return out
+
+
+def _drawn(outlines: list[np.ndarray], small: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Say which pixels of the small copy lie in an outline of the picture, or next to one."""
+    scale = np.array([small.shape[1] / shape[1], small.shape[0] / shape[0]])
+    mask = np.zeros(small.shape, np.uint8)
+    for outline in outlines:
+        cv2.drawContours(mask, [(outline * scale).astype(np.int32)], -1, 1, cv2.FILLED)
+    return cv2.dilate(mask, np.ones((3, 3), np.uint8)).reshape(small.shape) > 0
+
+
+def membrane(values: np.ndarray, weight: np.ndarray, sweeps: int = 8) -> np.ndarray:
+    """Stretch a smooth surface over what is unknown, from coarse to fine.
+
+    Parameters
+    ----------
+    values : (h, w, c) float32
+    weight : (h, w) float32 in [0, 1]
+        1 where `values` are known, 0 where they are to be found.
+    sweeps : int
+        Rounds of averaging with the neighbours at each size.
+    """
+    height, width = weight.shape
+    known = weight[..., None]
+    if max(height, width) <= 2:
+        total = float(weight.sum())
+        mean = (values * known).sum(axis=(0, 1)) / total if total > 1e-6 else values.mean((0, 1))
+        return values * known + (1 - known) * mean
+    size = ((width + 1) // 2, (height + 1) // 2)
+    less = cv2.resize(weight, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
+    part = cv2.resize(values * known, size, interpolation=cv2.INTER_AREA)
+    part = part.reshape(*size[::-1], -1) / np.maximum(less, 1e-6)[..., None]
+    coarse = membrane(part, np.minimum(2 * less, 1), sweeps)
+    filled = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    filled = filled.reshape(values.shape)
+    for _ in range(sweeps + 1):
+        filled = filled + known * (values - filled)
+        mean = cv2.blur(filled, (3, 3), borderType=cv2.BORDER_REPLICATE).reshape(values.shape)
+        filled = mean + known * (values - mean)
+    return filled
+
+
+def _scene(color: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> Scene | None:
+    picture, matte, inside = _small(color), _small(alpha), _small(region)
+    near = cv2.dilate((matte > EMPTY).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    near = near.reshape(matte.shape)
+    known = (~near & (inside == 0)).astype(np.float32)
+    if known.mean() < 0.01:
+        known = (~near).astype(np.float32)
+    if known.mean() < 0.01:
+        return None
+    palette = Palette.of(picture, known)
+    common = palette.common_in(picture, tuple(slice(0, n) for n in matte.shape), matte.shape)
+    spread = _spread(picture, known)
+    behind = membrane(picture, known)
+    for _ in range(ROUNDS):
+        alike = _alike(picture, behind, spread, common)
+        # Behind clear glass the background itself is seen: it beats any guess from outside.
+        # What is only half alike counts for nothing, or its mere number would sway the rest.
+        sure = np.clip((alike - 0.3) / 0.7, 0, 1) * inside
+        behind = membrane(picture, np.clip(known + sure, 0, 1))
+    return Scene(behind, spread, palette, _alike(picture, behind, spread, common))
+
+
+def _alike(
+    picture: np.ndarray, behind: np.ndarray, spread: np.ndarray, common: np.ndarray
+) -> np.ndarray:
+    """Say how much pixels look like the background, in colour and against the prediction."""
+    off = np.abs(picture - behind).max(axis=2) / (TOLERANCE * spread + 0.02)
+    return np.exp(-off * off) * common**2
+
+
+def _spread(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Give the standard deviation of the known pixels around, carried into the unknown."""
+
+    def around(values: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(values, (0, 0), 8).reshape(values.shape)
+
+    total = around(known) + 1e-4
+    mean = around(picture * known[..., None]) / total[..., None]
+    variance = around(((picture - mean) ** 2).max(axis=2) * known) / total
+    return np.sqrt(np.maximum(membrane(variance[..., None], known)[..., 0], 0)) + 0.02
+
+
+def _least_alpha(
+    seen: np.ndarray,
+    behind: np.ndarray,
+    spread: np.ndarray,
+    common: np.ndarray,
+    dark: float,
+    bright: float,
+) -> np.ndarray:
+    """Give the least alpha with which a foreground from `dark` to `bright` explains `seen`.
+
+    Differences that the background's own colours show around do not count as long as they
+    stay within the tolerance.
+    """
+    more = seen - behind
+    size = np.abs(more)
+    tolerance = (TOLERANCE * spread)[..., None]
+    counts = 1 - common[..., None] * (1 - np.clip(size / tolerance - 1, 0, 1))
+    room = np.where(more > 0, np.maximum(bright - behind, 0.1), np.maximum(behind - dark, 0.1))
+    return np.clip((size * counts / room).max(axis=2), 0, 1)
+
+
+def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
+    """Give the part of a subject's outline that is a rim between two sides that look alike."""
+    signed = cv2.distanceTransform(subject, cv2.DIST_L2, 5)
+    signed -= cv2.distanceTransform(1 - subject, cv2.DIST_L2, 5)
+    signed = cv2.GaussianBlur(signed, (0, 0), 2)
+    dy, dx = np.gradient(signed)
+    length = np.hypot(dy, dx) + 1e-6
+    height, width = subject.shape
+    y, x = np.nonzero(np.abs(signed) < 0.6)
+    free = (y > 14) & (y < height - 14) & (x > 14) & (x < width - 14)
+    y, x = y[free], x[free]
+    if len(y) < 10:
+        return 0.0
+    across_y, across_x = (dy / length)[y, x], (dx / length)[y, x]
+    picture = cv2.GaussianBlur(picture, (0, 0), 0.8)
+
+    def at(way: np.ndarray) -> np.ndarray:
+        places_x = (x + way[:, None] * across_x).astype(np.float32)
+        places_y = (y + way[:, None] * across_y).astype(np.float32)
+        return cv2.remap(picture, places_x, places_y, cv2.INTER_LINEAR)
+
+    within = at(np.arange(8, 14)).mean(axis=0)
+    without = at(np.arange(-12, -6)).mean(axis=0)
+    rim = np.abs(at(np.arange(-5, 6)) - (within + without) / 2).max(axis=(0, 2))
+    differ = np.abs(within - without).max(axis=1)
+    return float(((differ < 0.1) & (rim > 0.1) & (rim > 2 * differ)).mean())
+
+
+def _range(color: np.ndarray, region: np.ndarray, share: float) -> tuple[float, float]:
+    """Give the levels under and over which a share of the region lies."""
+    inside = _small(region) > 0.5
+    picture = _small(color)
+    ends = (100 * share, 100 - 100 * share)
+    dark, bright = np.percentile(picture[inside] if inside.any() else picture, ends)
+    return float(dark), float(bright)
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    """Average a picture or mask down to `SMALL` px, as float32 in [0, 1]."""
+    height, width = values.shape[:2]
+    scale = min(1.0, SMALL / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(np.ascontiguousarray(values), size, interpolation=cv2.INTER_AREA)
+    return _unit(small).reshape(size[1], size[0], *values.shape[2:])
+
+
+def _enlarged(small: np.ndarray, box: tuple[slice, slice], shape: tuple[int, int]) -> np.ndarray:
+    """Give the pixels `box` of `small` interpolated to a picture of size `shape`."""
+    y, x = (
+        ((np.arange(s.start, s.stop) + 0.5) * (n / full) - 0.5).astype(np.float32)
+        for s, n, full in zip(box, small.shape, shape, strict=False)
+    )
+    grid_x, grid_y = np.meshgrid(x, y)
+    large = cv2.remap(small, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return large.reshape(*grid_x.shape, *small.shape[2:])
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """Give integers as float32 in [0, 1]; floats as they are."""
+    if values.dtype == np.float32:
+        return values
+    return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+
+
+def _like(front: np.ndarray, color: np.ndarray, weight: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Give `front` in the dtype of `color`, and the old values where `weight` is 0."""
+    if color.dtype != np.float32:
+        front = np.rint(front * np.iinfo(color.dtype).max).astype(color.dtype)
+    return np.where((weight > 0)[..., None], front, old)

@@ -1,0 +1,179 @@
+import cv2
+import numpy as np
+import pytest
+
+from qr_nodes.errors import Cancelled
+from qr_nodes.imaging.transparency import holes_closed, membrane, see_through, unmixed
+
+HEIGHT, WIDTH = 241, 307
+
+
+def meadow(noise=0.01):
+    """A sky over a meadow, softly graded, with a little grain."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    step = 1 / (1 + np.exp(-(y - 110) / 6))
+    sky = np.stack([0.45 + 0.1 * y / HEIGHT, 0.6 + 0.1 * x / WIDTH, 0.85 - 0 * x], 2)
+    grass = np.stack([0.25 + 0.1 * x / WIDTH, 0.42 + 0 * x, 0.12 + 0.05 * y / HEIGHT], 2)
+    scene = sky + step[..., None] * (grass - sky)
+    grain = np.random.default_rng(2).standard_normal(scene.shape).astype(np.float32)
+    return np.clip(scene + noise * grain, 0, 1).astype(np.float32)
+
+
+def away():
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    return np.hypot(y - 122.3, x - 151.8)
+
+
+def goblet():
+    """A clear ball with a violet rim and a white highlight, over the meadow.
+
+    Returns the picture, its true alpha, and a network's undecided matte of it.
+    """
+    rim = np.exp(-(((away() - 78) / 2.2) ** 2))
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    light = np.exp(-((((np.hypot(y - 90, x - 120)) / 9) ** 2) ** 2))
+    alpha = np.maximum(0.8 * rim, light).astype(np.float32)
+    front = np.where((light > rim)[..., None], (0.98, 0.98, 0.98), (0.45, 0.1, 0.5))
+    picture = alpha[..., None] * front + (1 - alpha[..., None]) * meadow()
+    inside = np.clip((81 - away()) / 4 + 0.5, 0, 1)
+    undecided = inside * (0.45 + 0.5 * np.clip((x - 150) / 60, 0, 1))
+    return picture.astype(np.float32), alpha, undecided.astype(np.float32)
+
+
+def ball(color):
+    """An opaque ball over the meadow, and its matte."""
+    alpha = np.clip((70 - away()) / 3 + 0.5, 0, 1).astype(np.float32)
+    picture = alpha[..., None] * np.float32(color) + (1 - alpha[..., None]) * meadow()
+    return picture.astype(np.float32), alpha
+
+
+def test_membrane_keeps_the_known_and_continues_a_ramp():
+    ramp = np.tile(np.arange(53, dtype=np.float32) / 53, (37, 1))[..., None]
+    known = np.ones((37, 53), np.float32)
+    known[10:27, 15:38] = 0
+    filled = membrane(np.where(known[..., None] > 0, ramp, 9).astype(np.float32), known)
+    assert np.array_equal(filled[known > 0], ramp[known > 0])
+    assert np.abs(filled - ramp).max() < 0.05
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (5, 1), (7, 4)])
+def test_membrane_of_one_value_is_that_value(shape):
+    weight = np.zeros(shape, np.float32)
+    weight[0, 0] = 1
+    values = np.zeros((*shape, 2), np.float32)
+    values[0, 0] = 0.3
+    assert np.allclose(membrane(values, weight), 0.3, atol=1e-5)
+
+
+def test_a_glass_ball_is_taken_apart():
+    picture, true, undecided = goblet()
+    region = (away() < 90).astype(np.float32)
+    alpha, color = unmixed(picture, undecided, region, haze=0.6)
+    assert np.abs(alpha - true).mean() < 0.2 * np.abs(undecided - true).mean()
+    clear = (away() < 60) & (true < 0.01)
+    assert alpha[clear].mean() < 0.02
+    light = true > 0.95
+    assert alpha[light].min() > 0.8
+    # Over black the highlight is still white and the scene behind is gone.
+    over = alpha[..., None] * color
+    assert over[light].min() > 0.75
+    assert over[clear].mean() < 0.02
+
+
+def test_haze_keeps_foreign_colours():
+    picture, true, undecided = goblet()
+    region = (away() < 90).astype(np.float32)
+    rim = true > 0.6
+    kept, cleared = (unmixed(picture, undecided, region, haze)[0] for haze in (1.0, 0.0))
+    assert kept[rim].mean() > cleared[rim].mean()
+
+
+def test_outside_the_region_nothing_changes():
+    picture, _, undecided = goblet()
+    region = np.zeros((HEIGHT, WIDTH), np.float32)
+    region[:, :150] = 1
+    for kind in (np.uint8, np.uint16, np.float32):
+        top = 1 if kind == np.float32 else np.iinfo(kind).max
+        source = (picture * top).astype(kind)
+        alpha, color = unmixed(source, undecided, region, haze=0.6)
+        assert color.dtype == kind
+        assert np.array_equal(alpha[:, 150:], undecided[:, 150:])
+        assert np.array_equal(color[:, 150:], source[:, 150:])
+        assert not np.array_equal(alpha[:, :150], undecided[:, :150])
+
+
+def test_without_any_background_there_is_no_answer():
+    picture, _, _ = goblet()
+    full = np.full((HEIGHT, WIDTH), 0.5, np.float32)
+    assert unmixed(picture, full, np.ones_like(full), 0.6) is None
+
+
+def test_glass_is_found_by_itself():
+    picture, true, undecided = goblet()
+    region = see_through(picture, undecided)
+    assert region is not None
+    assert region[true > 0.5].min() > 0.5
+    assert region[away() > 110].max() == 0
+
+
+def test_opaque_subjects_are_left_alone():
+    for color in ((0.7, 0.3, 0.2), (0.3, 0.42, 0.14), (0.9, 0.9, 0.9)):
+        picture, matte = ball(color)
+        assert see_through(picture, matte) is None
+        # Nor where a network is undecided about them.
+        doubtful = matte * np.where(np.arange(WIDTH) < 150, 0.5, 1).astype(np.float32)
+        assert see_through(picture, doubtful) is None
+
+
+def hole(picture, matte, color, radius):
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    inside = np.clip(radius - np.hypot(y - 118, x - 160) + 0.5, 0, 1).astype(np.float32)
+    seen = meadow() if color is None else np.float32(color)
+    picture = picture + inside[..., None] * (seen - picture)
+    return picture.astype(np.float32), matte * (1 - inside), inside > 0
+
+
+def test_holes_in_the_subjects_own_colour_are_closed():
+    red = (0.7, 0.3, 0.2)
+    picture, matte, inside = hole(*ball(red), red, 4)
+    closed = holes_closed(picture, matte, 0.01)
+    assert (closed[inside] == 1).all()
+    assert np.array_equal(closed[~inside], matte[~inside])
+
+
+def test_holes_that_show_the_background_stay_open():
+    picture, matte, _ = hole(*ball((0.7, 0.3, 0.2)), None, 4)
+    assert np.array_equal(holes_closed(picture, matte, 0.01), matte)
+
+
+def test_large_holes_stay_open():
+    red = (0.7, 0.3, 0.2)
+    picture, matte, _ = hole(*ball(red), red, 20)
+    assert holes_closed(picture, matte, 0.01) is matte
+    assert holes_closed(picture, matte, 0.2).min() == 0
+    assert holes_closed(picture, matte, 0.2)[118, 160] == 1
+
+
+def test_unmixing_can_be_stopped():
+    def stop():
+        raise Cancelled
+
+    picture, _, undecided = goblet()
+    with pytest.raises(Cancelled):
+        unmixed(picture, undecided, np.ones_like(undecided), 0.6, stop)
+    picture, matte, _ = hole(*ball((0.7, 0.3, 0.2)), (0.7, 0.3, 0.2), 4)
+    with pytest.raises(Cancelled):
+        holes_closed(picture, matte, 0.01, stop)
+
+
+def test_small_copy_and_full_size_agree():
+    picture, _, undecided = goblet()
+    region = (away() < 90).astype(np.float32)
+
+    def twice(values):
+        return cv2.resize(values, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_LINEAR)
+
+    once = unmixed(picture, undecided, region, 0.6)[0]
+    large = unmixed(twice(picture), twice(undecided), twice(region), 0.6)[0]
+    shrunk = cv2.resize(large, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk - once).mean() < 0.01
