@@ -23,7 +23,7 @@ def resize(
     width: Annotated[float, Param(1, 65535, ui=(64, 8192), unit="px")] = 1080,
     height: Annotated[float, Param(1, 65535, ui=(64, 8192), unit="px")] = 1080,
     fit: Literal["inside", "cover", "stretch"] = "inside",
-    enlarge: bool = True,
+    enlarge: bool = False,
     kernel: Enlarging = "lanczos",
     job: Job = Job(),
 ) -> Cutout:
@@ -47,7 +47,7 @@ def resize(
         Inside keeps the whole picture within the box. Cover fills the box and cuts off what
         stands out, evenly on both sides. Stretch distorts the picture to the box.
     enlarge : bool
-        Allow the picture to become larger. Off, a smaller one stays as it is.
+        Let a smaller picture grow to the length or box. A percentage may always enlarge.
     kernel : str
         How new pixels are made where the picture grows. Lanczos is sharpest, linear softest,
         nearest keeps square pixels, also where the picture shrinks.
@@ -63,7 +63,7 @@ def resize(
     else:
         scale = percent / 100 if by == "percent" else longest / max(cutout.shape)
         size = shrunk_size(*cutout.shape, scale)
-    if not enlarge:
+    if not enlarge and by != "percent":
         size = min(size[0], cutout.shape[0]), min(size[1], cutout.shape[1])
     if size[0] * size[1] > MOST:
         raise ParamError(

@@ -17,14 +17,15 @@ def photo(height=60, width=100):
     ("settings", "shape"),
     [
         ({"longest": 50}, (30, 50)),
-        ({"longest": 200}, (120, 200)),
-        ({"longest": 200, "enlarge": False}, (60, 100)),
+        ({"longest": 200}, (60, 100)),
+        ({"longest": 200, "enlarge": True}, (120, 200)),
         ({"by": "percent", "percent": 10}, (6, 10)),
         ({"by": "percent", "percent": 0.1}, (1, 1)),
+        ({"by": "percent", "percent": 200}, (120, 200)),
         ({"by": "box", "width": 50, "height": 50}, (30, 50)),
         ({"by": "box", "width": 50, "height": 50, "fit": "cover"}, (50, 50)),
-        ({"by": "box", "width": 50, "height": 70, "fit": "stretch"}, (70, 50)),
-        ({"by": "box", "width": 300, "height": 300, "fit": "cover", "enlarge": False}, (60, 60)),
+        ({"by": "box", "width": 50, "height": 70, "fit": "stretch"}, (60, 50)),
+        ({"by": "box", "width": 300, "height": 300, "fit": "cover"}, (60, 60)),
     ],
 )
 def test_the_size_follows_the_settings(settings, shape):
@@ -48,10 +49,10 @@ def test_a_cover_cuts_off_evenly():
 
 
 def test_nearest_keeps_square_pixels():
-    result = resize(photo(3, 5), longest=20, kernel="nearest")
+    result = resize(photo(3, 5), longest=20, enlarge=True, kernel="nearest")
     np.testing.assert_array_equal(result.color, photo(3, 5).color.repeat(4, 0).repeat(4, 1))
 
 
 def test_a_result_too_large_to_hold_is_refused():
     with pytest.raises(ParamError, match=r"resize: the result would have 65535 × 39321 px. Use"):
-        resize(photo(), longest=65535)
+        resize(photo(), longest=65535, enlarge=True)
