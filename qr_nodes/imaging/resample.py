@@ -29,26 +29,29 @@ def shrunk_size(height: int, width: int, scale: float) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def shrink(array: np.ndarray, scale: float) -> np.ndarray:
+def shrink(value: Cutout | np.ndarray, scale: float) -> Cutout | np.ndarray:
     """Make a picture or matte smaller by averaging the area under each new pixel.
 
     Parameters
     ----------
-    array : (H, W) or (H, W, 3) uint8, uint16 or float32
+    value : Cutout, or (H, W) or (H, W, 3) uint8, uint16 or float32
+        The colours of a cut-out are averaged by weight of alpha.
     scale : float
         New size over old, in (0, 1]; see `shrunk_size`.
 
     Returns
     -------
-    array : of the same type
-        `array` itself if its size stays; a matte made by `opaque` stays one.
+    value : of the same kind and type
+        `value` itself if its size stays; a matte made by `opaque` stays one.
     """
-    size = shrunk_size(*array.shape[:2], scale)
-    if size == array.shape[:2]:
-        return array
-    if array.ndim == 2 and array.strides == (0, 0):
-        return np.broadcast_to(array[0, 0], size)
-    return cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA)
+    size = shrunk_size(*value.shape[:2], scale)
+    if size == value.shape[:2]:
+        return value
+    if isinstance(value, Cutout):
+        return Cutout(*resize_cutout_arrays(value.color, value.alpha, size), value.source)
+    if value.ndim == 2 and value.strides == (0, 0):
+        return np.broadcast_to(value[0, 0], size)
+    return cv2.resize(value, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def resize_array(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qr_nodes.imaging.resample import crop, fitted, resize_array, resize_cutout_arrays, shrink
-from qr_nodes.types import Cutout, opaque
+from qr_nodes.types import Cutout, Source, opaque
 
 DTYPES = [np.uint8, np.uint16, np.float32]
 
@@ -33,6 +33,17 @@ def test_shrink_keeps_an_opaque_matte_without_taking_memory():
     small = shrink(opaque(37, 53), 0.3)
     assert small.shape == (11, 16)
     assert small.strides == (0, 0)
+
+
+def test_shrink_takes_a_whole_cutout():
+    alpha = disk((64, 96), 25)
+    color = np.where((alpha > 0)[..., None], np.uint8([255, 0, 0]), np.uint8([0, 255, 0]))
+    cutout = Cutout(color, alpha, Source(name="disk.png"))
+    small = shrink(cutout, 0.25)
+    assert small.source.name == "disk.png"
+    np.testing.assert_allclose(small.alpha, shrink(alpha, 0.25), atol=1e-6)
+    assert (small.color[small.alpha > 0.1] >= (250, 0, 0)).all()
+    assert shrink(cutout, 1.0) is cutout
 
 
 def test_shrink_never_reaches_zero_pixels_and_passes_on_what_stays():
