@@ -4,13 +4,14 @@ Pillow identifies files and decodes what has 8 bits. OpenCV decodes whole JPEGs 
 an array: 12 MP in 28 ms where Pillow and a copy take 62 ms) and colours of more than 8 bits,
 which Pillow would reduce. HEIC goes through pillow-heif, imported only then.
 
-State: importing this lifts Pillow's own pixel limit, which cannot be set per call; `decode` has
-a limit that is checked before anything is decoded.
+State: importing this lifts Pillow's own pixel limit, which cannot be set per call, and silences
+its warnings; `decode` has a limit that is checked before anything is decoded.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 import zlib
 from collections.abc import Callable
@@ -39,6 +40,7 @@ TIFF_EXIF = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
 Image.MAX_IMAGE_PIXELS = None
 # Pillow warns of odd metadata and goes on; what matters to the user is raised or noted here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass
@@ -191,7 +193,9 @@ def _load(image: Image.Image) -> None:
         if "truncated" not in str(error):
             raise
         box = image.im.getbbox() if image.im else None
-        there = f", after {100 * box[3] // image.im.size[1]} % of its rows" if box else ""
+        # Rows not decoded are black. BMP and TGA fill from the bottom.
+        share = 100 * (box[3] - box[1]) // image.im.size[1] if box else 0
+        there = f", after {share} % of its rows" if box else ""
         raise Refused(f"the file ends early{there}.", "Copy it again.") from error
 
 

@@ -137,15 +137,22 @@ def _shrunk(pixels: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarr
     wanted = tuple(max(1, round(side * scale)) for side in size)
     small = cv2.resize(pixels, wanted, interpolation=cv2.INTER_AREA)
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        # Clear pixels must not bleed their colour into seen ones: weight colours by alpha.
-        alpha = pixels[..., -1].astype(np.float32)
-        total = cv2.resize(alpha, wanted, interpolation=cv2.INTER_AREA)
-        for channel in range(pixels.shape[2] - 1):
-            sums = cv2.resize(pixels[..., channel] * alpha, wanted, interpolation=cv2.INTER_AREA)
-            value = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
-            value = value if pixels.dtype == np.float32 else np.rint(value)
-            np.copyto(small[..., channel], value, where=total > 0, casting="unsafe")
+        _weigh_by_alpha(small, pixels)
     return small
+
+
+def _weigh_by_alpha(small: np.ndarray, pixels: np.ndarray) -> None:
+    """Average the colours of `pixels` into `small` by their alpha, so clear ones do not bleed."""
+    last, size = pixels.shape[2] - 1, small.shape[1::-1]
+    alpha = cv2.extractChannel(pixels, last)
+    total = cv2.resize(alpha.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    mixed = total > 0
+    for channel in range(last):
+        weighed = cv2.multiply(cv2.extractChannel(pixels, channel), alpha, dtype=cv2.CV_32F)
+        value = cv2.resize(weighed, size, interpolation=cv2.INTER_AREA)
+        value = np.divide(value, total, out=value, where=mixed)
+        value = value if pixels.dtype == np.float32 else np.rint(value)
+        np.copyto(small[..., channel], value, where=mixed, casting="unsafe")
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
