@@ -41,8 +41,9 @@ def _from_url(url: str, model: Model, target: Path, progress: Progress) -> None:
 
     logging.getLogger("pooch").setLevel(logging.WARNING)  # it announces each file otherwise
     # pooch writes to a name of its own and renames only what has the right checksum.
-    downloader = pooch.HTTPDownloader(_Meter(progress, model.bytes), chunk_size=1 << 18, timeout=20)
     for attempt in range(1, ATTEMPTS + 1):
+        meter = _Meter(progress, model.bytes)
+        downloader = pooch.HTTPDownloader(meter, chunk_size=1 << 18, timeout=20)
         try:
             pooch.retrieve(url, model.checksum, target.name, target.parent, downloader=downloader)
             return

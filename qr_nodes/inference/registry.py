@@ -35,7 +35,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     member : path of the file within that wheel
     """
 
-    url: str = ""
+    url: Annotated[str, Meta(pattern="^(https?://.*)?$")] = ""
     wheel: str = ""
     member: str = ""
 

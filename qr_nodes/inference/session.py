@@ -133,16 +133,15 @@ def _raw(model, weights, rgb, device, checkpoint) -> np.ndarray:
     while not turn.acquire(timeout=POLL):
         checkpoint()
     try:
-        if key not in _sessions:
+        session = _sessions.get(key)
+        if session is None:
             options = _options(device)
             session = _patiently(
                 lambda: _load(weights, device, options),
                 lambda: options.set_load_cancellation_flag(True),
                 checkpoint,
             )
-            _keep(key, session)
-        session = _sessions[key]
-        _sessions.move_to_end(key)
+        _keep(key, session)
         feed, how = _fed(rgb, model, _input(session)), runtime().RunOptions()
 
         def stop():
@@ -155,6 +154,7 @@ def _raw(model, weights, rgb, device, checkpoint) -> np.ndarray:
 
 def _keep(key: tuple[str, str], session: Any) -> None:
     _sessions[key] = session
+    _sessions.move_to_end(key)
     while len(_sessions) > KEPT:
         _sessions.popitem(last=False)
 

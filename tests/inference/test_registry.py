@@ -60,6 +60,7 @@ def test_an_unknown_model_is_answered_with_those_there_are():
         ({"file": "../../etc/passwd"}, "file"),
         ({"std": [1, 0, 1]}, "std must not be 0"),
         ({"sources": [{"wheel": "a==1"}]}, "a source is either"),
+        ({"sources": [{"url": "file:///etc/passwd"}]}, "url"),
         ({"size": [320]}, "size"),
         ({"colour": "red"}, "colour"),
     ],

@@ -101,7 +101,10 @@ def test_the_second_source_is_tried_when_the_first_fails(server):
 def test_a_cut_transfer_begins_anew(server):
     server.answers["/a"] = [(DATA, 5000), DATA]
     listed({"url": f"{server.url}/a"})
-    assert store.fetch("small").read_bytes() == DATA and len(server.asked) == 2
+    told = []
+    path = store.fetch("small", lambda *progress: told.append(progress))
+    assert path.read_bytes() == DATA and len(server.asked) == 2
+    assert told[-1] == (len(DATA), len(DATA))
 
 
 @pytest.mark.parametrize(

@@ -165,12 +165,17 @@ def test_the_networks_answer_is_kept_apart(network):
     assert len(asked) == 2
 
 
-def test_the_models_checksum_is_part_of_the_key():
-    spec = find("segment")
-    assert spec.outside({"model": "u2net"}) == registry.find("u2net").checksum
+def test_weights_and_preprocessing_are_part_of_the_key(monkeypatch):
+    spec, model = find("segment"), registry.find("u2net")
     assert spec.full_scale
+    keys = {spec.outside({"model": name}) for name in registry.packaged()}
+    assert len(keys) == len(registry.packaged())
     with pytest.raises(ModelError, match="there is no model"):
         spec.outside({"model": "gone"})
+    for change in ({"stretch": False}, {"divide": "255"}, {"size": (64, 64)}):
+        other = msgspec.structs.replace(model, **change)
+        monkeypatch.setattr(registry, "find", lambda name, other=other: other)
+        assert spec.outside({"model": "u2net"}) not in keys
 
 
 def broken(rgb, device):
