@@ -104,7 +104,8 @@ def decode(
         pages = _tiff_pages(file)
         _check_page(page, len(pages), note)
         tags = _tiff_tags(file, pages[page - 1])
-        if tags.get(262) in (0, 1, 2) and max(tags.get(258, (1,))) > 8:
+        bits, whole = max(tags.get(258, (1,))), 3 not in tags.get(339, (1,))
+        if tags.get(262) in (0, 1, 2) and bits > 8 and not (bits == 32 and whole):
             return _deep_tiff(file, tags, pages[page - 1], page, max_pixels, note)
     return _pillow(file, start, page, scale, max_pixels, note)
 
@@ -208,7 +209,11 @@ def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
         alpha = () if key is None else (np.where(pixels == key, 0, 65535).astype(np.uint16),)
         return np.dstack([pixels, *alpha]) if alpha else pixels
     if mode == "I":
-        return _whole(np.asarray(image))
+        # Whole numbers of 32 bits mostly hold 16.
+        pixels = np.asarray(image)
+        if pixels.min() < 0 or pixels.max() > 65535:
+            raise Refused("its 32-bit whole numbers have no known white.", "Save it with 16 bits.")
+        return pixels.astype(np.uint16)
     if mode == "F":
         return _unit(np.asarray(image), note)
     if mode in ("CMYK", "LAB"):
@@ -216,13 +221,6 @@ def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
     grey = mode in ("1", "L", "LA", "La")
     wanted = ("L" if grey else "RGB") + "A" * image.has_transparency_data
     return np.asarray(image if mode == wanted else image.convert(wanted))
-
-
-def _whole(pixels: np.ndarray) -> np.ndarray:
-    """Bring whole numbers of 32 bits, which mostly hold 16, to uint16."""
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise Refused("its 32-bit whole numbers have no known white.", "Save it with 16 bits.")
-    return pixels.astype(np.uint16)
 
 
 def _unit(pixels: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
@@ -294,12 +292,13 @@ def _bytes(file: BinaryIO) -> bytes:
 
 def _opencv(decoder: Callable, data: bytes, *args):
     """Call one of OpenCV's decoders without its log, which would go to the terminal."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has it, and 4
+    level = log.getLogLevel()
+    log.setLogLevel(0)  # silent
     try:
         return decoder(np.frombuffer(data, np.uint8), *args)
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)
 
 
 def _rgb(pixels: np.ndarray | None) -> np.ndarray | None:
@@ -357,8 +356,6 @@ def _deep_tiff(file, tags, offset: int, page: int, max_pixels: float, note) -> D
     flags = cv2.IMREAD_UNCHANGED
     _, pages = _opencv(cv2.imdecodemulti, _bytes(file), flags, None, (page - 1, page))
     pixels = _rgb(pages[0]) if pages else None
-    if pixels is not None and pixels.dtype in (np.uint32, np.int32):
-        pixels = _whole(pixels)
     if pixels is None or pixels.dtype not in (np.uint16, np.float32):
         raise Refused("its pixels are damaged or of a kind that is not read.", RESAVE)
     if pixels.dtype == np.float32:

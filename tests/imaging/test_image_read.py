@@ -429,7 +429,7 @@ def test_the_pixel_limit_holds_before_decoding():
         assert read_image(data, max_pixels=H * W).shape == (H, W)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP"])
 def test_a_file_that_ends_early_says_how_much_is_there(format):
     noisy = RNG.integers(1, 256, (400, 300, 3), np.uint8)
     data = saved(noisy, format)
