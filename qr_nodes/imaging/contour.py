@@ -11,15 +11,28 @@ import numpy as np
 from qr_nodes.imaging.alpha import REACH, gaussian
 from qr_nodes.imaging.tiles import CELL, soft_tiles
 
-SHARP, SOFT = 2.2, 4.0
-"""Widths of an edge in px up to which it is smoothed in full, and from which not at all."""
+SHARP, SOFT = 1.5, 3.0
+"""Widths of an edge up to which it is smoothed in full, and from which not at all, as
+multiples of the amount; at least those of `HARD`."""
 
-STRAIGHT, CORNER = 0.12, 0.4
-"""Ratio of the gradient's power across and along the edge that counts as straight, and as a
-corner: a bend of 38° and of 65° within the window."""
+HARD = 2.2, 4.0
+"""The same in px, for small amounts."""
+
+STRAIGHT, CORNER = 0.94, 0.86
+"""Length of the mean direction across the edge (1 on a straight one) from which an edge is
+straight, and up to which it is a corner: bends of 40° and 61° within the window."""
+
+STRAND = 0.5
+"""Length of the mean direction up to which two edges face each other, as in hair."""
 
 STILL, MOVED = 0.15, 0.4
 """Mean displacement in px that is let pass, and that means something thin would be lost."""
+
+
+# The Gaussian's integral P, and how (P - 1/2) / P' grows with the distance from the edge.
+_AT = np.linspace(-4, 4, 801)
+_INTEGRAL = np.array([0.5 + 0.5 * math.erf(x / math.sqrt(2)) for x in _AT])
+_RATIO = (_INTEGRAL - 0.5) * np.exp(_AT**2 / 2) * math.sqrt(2 * math.pi)
 
 
 def smoothed(
@@ -32,8 +45,9 @@ def smoothed(
 
     The matte is convolved with 2 G(s) - G(2 s), which moves a contour by its fourth-order
     flow but not by its curvature: circles keep their size, wobble shorter than about 4 s goes.
-    The contour is then drawn anew with the edge's own width. Where an edge is soft (hair),
-    turns a corner, or would be lost or moved altogether (a thin strand), the matte stays.
+    The contour is then drawn anew with the edge's own width and profile. Where an edge is soft
+    for the amount, turns a corner, faces another (hair), or would be lost or moved altogether,
+    the matte stays.
 
     Parameters
     ----------
@@ -55,9 +69,6 @@ def smoothed(
     Interfaces and Free Boundaries 10(3), 2008: the pair of Gaussians.
     Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995: smoothing
     without shrinking.
-    Förstner and Gülch, "A fast operator for detection and precise location of distinct
-    points, corners and centres of circular features", ISPRS Intercommission Conference on
-    Fast Processing of Photogrammetric Data, 1987: corners by the gradient's covariance.
     """
     out = np.array(alpha)
     # A multiple of the cells' side, so that coarser grids fall on the same places in each tile.
@@ -76,12 +87,14 @@ def _smoothed(
     length = _mean(cv2.magnitude(dx, dy).reshape(alpha.shape), amount) + 1e-6
     # A straight ramp of width w has a mean of a (1 - a) of w / 6 per px of its length.
     width = 6 * _mean(alpha * (1 - alpha), amount) / length
+    sharp, soft = (max(times * amount, px) for times, px in zip((SHARP, SOFT), HARD, strict=True))
     checkpoint()
-    new = _redrawn(alpha, amount, np.clip(width, 1.0, SOFT))
+    new = _redrawn(alpha, amount, np.clip(width, 1.0, soft))
     checkpoint()
+    along = np.hypot(_mean(dx, amount), _mean(dy, amount)) / length
     moved = np.abs(_mean(new - alpha, amount)) / length
-    straight = 1 - corners * (1 - _fade(_bend(dx, dy, amount), STRAIGHT, CORNER))
-    weight = straight * _fade(width, SHARP, SOFT) * _fade(moved, STILL, MOVED)
+    weight = _fade(width, sharp, soft) * _fade(moved, STILL, MOVED) * _fade(along, 0.7, STRAND)
+    weight *= 1 - corners * (1 - _fade(along, STRAIGHT, CORNER))
     return np.clip(alpha + weight * (new - alpha), 0.0, 1.0)
 
 
@@ -94,17 +107,18 @@ def _redrawn(alpha: np.ndarray, amount: float, width: np.ndarray) -> np.ndarray:
     """Draw the smooth contour with an edge of `width` px."""
     field = 2 * gaussian(alpha, amount) - gaussian(alpha, 2 * amount) - 0.5
     slope = cv2.magnitude(*_gradient(field)).reshape(alpha.shape)
-    # The slope across a lone straight edge; thin or bent ones are flatter and lie within it.
-    straight = 1.5 / (math.sqrt(2 * math.pi) * amount)
-    return np.clip(0.5 + field / np.maximum(slope * width, 0.25 * straight), 0.0, 1.0)
-
-
-def _bend(dx: np.ndarray, dy: np.ndarray, amount: float) -> np.ndarray:
-    """Give the power of the gradient across its main direction relative to that along it."""
-    xx, yy, xy = (_mean(product, amount) for product in (dx * dx, dy * dy, dx * dy))
-    mean = (xx + yy) / 2
-    spread = np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    return (mean - spread) / (mean + spread + 1e-9)
+    # An edge of width w counts as a Gaussian of w / sqrt(12); bent ones are flatter than this.
+    own = width * width / 12
+    straight = 2 / np.sqrt(amount**2 + own) - 1 / np.sqrt(4 * amount**2 + own)
+    slope = np.maximum(slope, 0.25 / math.sqrt(2 * math.pi) * straight)
+    ramp = np.clip(0.5 + field / (slope * width), 0.0, 1.0)
+    if width.max() <= HARD[0]:
+        return ramp
+    # Soft edges are not ramps but Gaussians: there (P - 1/2) / P' is unrolled to the distance.
+    distance = field / slope / np.sqrt(amount**2 + own)
+    bell = np.interp(distance, _RATIO, _AT).astype(np.float32) * np.sqrt(amount**2 + own)
+    bell = np.interp(bell / np.sqrt(own), _AT, _INTEGRAL).astype(np.float32)
+    return bell + _fade(width, *HARD) * (ramp - bell)
 
 
 def _gradient(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

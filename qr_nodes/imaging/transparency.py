@@ -312,12 +312,22 @@ def _least_alpha(
     Differences that the background's own colours show around do not count as long as they
     stay within the tolerance.
     """
-    more = seen - behind
-    size = np.abs(more)
-    tolerance = (TOLERANCE * spread)[..., None]
-    counts = 1 - common[..., None] * (1 - np.clip(size / tolerance - 1, 0, 1))
-    room = np.where(more > 0, np.maximum(bright - behind, 0.1), np.maximum(behind - dark, 0.1))
-    return np.clip((size * counts / room).max(axis=2), 0, 1)
+    least = np.zeros(common.shape, np.float32)
+    scale, strange = 1 / (TOLERANCE * spread), 1 - common
+    for channel in range(3):
+        back = behind[..., channel]
+        size = seen[..., channel] - back
+        room = np.where(size > 0, np.maximum(bright - back, 0.1), np.maximum(back - dark, 0.1))
+        np.abs(size, out=size)
+        counts = size * scale
+        counts -= 1
+        np.clip(counts, 0, 1, out=counts)
+        counts *= common
+        counts += strange
+        size *= counts
+        size /= room
+        np.maximum(least, size, out=least)
+    return np.minimum(least, 1, out=least)
 
 
 def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from qr_nodes.errors import Cancelled
+from qr_nodes.imaging.alpha import gaussian
 from qr_nodes.imaging.contour import smoothed
 
 
@@ -53,6 +54,16 @@ def test_wobble_falls_to_a_third_and_the_contour_stays(slope, amount):
     assert abs((after - before).mean()) < 0.1
 
 
+@pytest.mark.parametrize("sigma", [1, 2])
+def test_soft_edges_lose_their_wobble_and_keep_their_profile(sigma):
+    alpha = gaussian(below(wobbly(1)), sigma)
+    before, after = contour_of(alpha)[20:-20], contour_of(smoothed(alpha, 4))[20:-20]
+    assert bending(after) < bending(before) / 3
+    assert abs((after - before).mean()) < 0.1
+    straight = gaussian(below(40.2 + 0.15 * np.arange(201)), sigma)
+    assert np.abs(smoothed(straight, 4) - straight)[:, 20:-20].max() < 0.02
+
+
 def test_steps_become_a_smooth_line():
     alpha = (below(40 + 0.13 * np.arange(201) / 1.7) >= 0.5).astype(np.float32)
     after = contour_of(smoothed(alpha, 3))[15:-15]
@@ -96,6 +107,12 @@ def test_soft_edges_and_thin_strands_stay():
     strand = np.zeros((61, 83), np.float32)
     strand[:, 40:42] = 1
     assert np.abs(smoothed(strand, 2) - strand).max() < 0.01
+
+
+def test_hair_stays():
+    x = np.arange(163)
+    strands = np.tile(np.clip(1.5 - np.abs(x % 9 - 4), 0, 1).astype(np.float32), (101, 1))
+    assert np.abs(smoothed(strands, 4) - strands).max() < 0.01
 
 
 def test_constants_stay():
