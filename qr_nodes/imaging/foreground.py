@@ -104,7 +104,7 @@ def foreground_tiles(
     for solving from coarse to fine; Forte, "Approximate fast foreground colour estimation",
     ICIP 2021, for the closed-form step with a blurred prior.
     """
-    tiles = _tiles(todo)
+    tiles = tiles_that_hold(todo)
     if not len(tiles):
         return
     # Everything happens within the tiles' bounding box and one tile more of surroundings.
@@ -147,16 +147,43 @@ def _to_clean(alpha, spread, where, checkpoint) -> np.ndarray:
     return todo
 
 
-def _tiles(todo: np.ndarray) -> np.ndarray:
-    """Give (n, 2) top left corners of the tiles that hold a pixel to do."""
+def tiles_that_hold(todo: np.ndarray, side: int = TILE) -> np.ndarray:
+    """Give (n, 2) top left corners of the tiles that hold a pixel of `todo` (H, W) uint8."""
     height, width = todo.shape
-    held = np.bitwise_or.reduceat(todo, np.arange(0, height, TILE), axis=0)
-    held = np.bitwise_or.reduceat(held, np.arange(0, width, TILE), axis=1)
-    return np.argwhere(held) * TILE
+    held = np.bitwise_or.reduceat(todo, np.arange(0, height, side), axis=0)
+    held = np.bitwise_or.reduceat(held, np.arange(0, width, side), axis=1)
+    return np.argwhere(held) * side
+
+
+def colors_apart(
+    picture: np.ndarray,
+    alpha: np.ndarray,
+    weight: np.ndarray,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate smooth foreground and background where only some pixels' alpha is trusted.
+
+    Parameters
+    ----------
+    picture : (3, H, W) float32 in [0, 1]
+    alpha : (H, W) float32 in [0, 1]
+    weight : (H, W) float32 in [0, 1]
+        How far each pixel's alpha is to be believed.
+    checkpoint : callable
+        Called every few ms.
+
+    Returns
+    -------
+    foreground, background : (3, H, W) float32 in [0, 1]
+    """
+    weight = weight + np.float32(1e-6)  # something is known, if nothing else is
+    sums = np.concatenate([_sums(picture, alpha) * weight, weight[None]])
+    found = _solve_cells(sums, checkpoint)
+    return found[1:4] / found[0], found[5:8] / found[4]
 
 
 # Sums of a cell: planes of (rows, columns), averaged over its pixels.
-#   0 α   1:4 I   4 α²   5:8 αI
+#   0 α   1:4 I   4 α²   5:8 αI   8 1, if the pixels have weights
 # Colours of a cell, weighted by how much its pixels show of them:
 #   0 a   1:4 aF   4 b   5:8 bB
 # A batch of tiles is held one below the other, as one high picture.
@@ -198,12 +225,13 @@ def _solve_cells(sums: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray
     pyramid = [sums]
     while max(pyramid[-1].shape[1:]) > 1:
         pyramid.append(_halved(pyramid[-1]))
-    mean = pyramid[-1][1:4]
+    top = pyramid[-1]
+    mean = top[1:4] / _total(top)
     found = np.concatenate([mean[:1] * 0 + 1, mean] * 2)
     for level in reversed(pyramid):
         checkpoint()
         rows, columns = level.shape[1:]
-        if level is not pyramid[-1]:
+        if level is not top:
             found = _doubled(found)[:, :rows, :columns]
         found = _solved(level, found)
         found = _solved(level, np.stack([cv2.blur(p, (3, 3)) for p in found]))
@@ -259,11 +287,16 @@ def _gather(color, alpha, batch, halo) -> tuple[np.ndarray, np.ndarray]:
     return picture.reshape(3, -1, side), matte.reshape(-1, side)
 
 
+def _total(sums: np.ndarray) -> np.ndarray | float:
+    """Give the sum of each cell's weights."""
+    return sums[8] if len(sums) > 8 else 1.0
+
+
 def _solved(sums: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Give each cell's weighted colours from its sums and those expected there, `found`."""
     alpha, alpha2 = sums[0], sums[4]
     ff, fb = alpha2, alpha - alpha2
-    bb = 1 - alpha - fb
+    bb = _total(sums) - alpha - fb
     fore, back = found[1:4] / found[0], found[5:8] / found[4]
     to_fore = sums[5:8] - ff * fore - fb * back
     to_back = sums[1:4] - sums[5:8] - fb * fore - bb * back

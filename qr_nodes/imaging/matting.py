@@ -1,0 +1,223 @@
+"""Alpha matting: how much of each unsure pixel is subject, told by the picture's colours.
+
+The matte minimises αᵀLα + Σ w(α − t)²: L asks that it lie on the colour lines of small
+windows (closed-form matting), t is 0 or 1 where the answer is sure and else a guess from the
+colours on either side and from the matte there was. It is solved from coarse to fine with a few
+steps of conjugate gradients per level, each one guided filter. The last levels, up to the
+full picture, only take over the coefficients of the colour lines, as in the fast guided filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from qr_nodes.imaging.edges import ColorLines, on_lines
+from qr_nodes.imaging.foreground import SCALE, colors_apart, tiles_that_hold
+from qr_nodes.imaging.strips import strips
+
+SURE = 0.05
+"""A matte nearer than this to 0 or 1 is taken at its word."""
+
+WORK = 1_600_000
+"""Most pixels of the finest level that is solved, rather than taken over."""
+
+STEPS = (2, 6, 20, 20)
+"""Steps of conjugate gradients per level, from the finest on."""
+
+SIDE = 128
+"""Side of the tiles in which the full picture is gone through, px."""
+
+HOLD = 100.0
+"""Weight of a sure pixel; that of the picture's colour lines is 1."""
+
+
+def unsure_band(
+    alpha: np.ndarray,
+    width: int = 0,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Mark where a matte is neither 0 nor 1, and `width` px on either side of its contour.
+
+    Returns
+    -------
+    unsure : (H, W) uint8, 0 or 1
+    """
+    unsure = np.empty(alpha.shape, np.uint8)
+    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    for rows, padded, inner in strips(*alpha.shape, halo=width):
+        checkpoint()
+        seen = (alpha[padded] > SURE).view(np.uint8)
+        open_ = (alpha[padded] < 1 - SURE).view(np.uint8)
+        if width:
+            seen, open_ = cv2.dilate(seen, square), cv2.dilate(open_, square)
+        np.bitwise_and(seen[inner], open_[inner], out=unsure[rows])
+    return unsure
+
+
+def refined_alpha(
+    color: np.ndarray,
+    guess: np.ndarray,
+    unsure: np.ndarray,
+    trust: float = 0.3,
+    contrast: float = 0.1,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Solve for alpha in the unsure band.
+
+    Parameters
+    ----------
+    color : (H, W, 3) uint8, uint16 or float32 in [0, 1]
+    guess : (H, W) float32 in [0, 1]
+        A matte or trimap: outside the band, whether it is above ½ says what is foreground.
+    unsure : (H, W) uint8, 0 or 1
+        The band.
+    trust : float in [0, 1]
+        How much `guess` counts within the band; 0 for a trimap.
+    contrast : float in [0, 1)
+        How much is cut off either end of alpha, in halves.
+    checkpoint : callable
+        Called every few ms.
+
+    Returns
+    -------
+    alpha : (H, W) float32 in [0, 1]
+        Exactly 0 or 1 outside the band.
+
+    References
+    ----------
+    Levin, Lischinski and Weiss, "A closed-form solution to natural image matting",
+    IEEE TPAMI 30(2), 2008; He, Sun and Tang, "Fast matting using large kernel matting Laplacian
+    matrices", CVPR 2010, for the product with L by box filters; He and Sun, "Fast guided
+    filter", arXiv:1505.00996, 2015.
+    """
+    alpha = (guess > 0.5).astype(np.float32)
+    corners = tiles_that_hold(unsure, SIDE)
+    if not len(corners):
+        return alpha
+    (top, left), (bottom, right) = corners.min(0), corners.max(0) + 2 * SIDE
+    top, left = max(top - SIDE, 0), max(left - SIDE, 0)
+    box = slice(top, bottom), slice(left, right)
+    step = _step(alpha[box].shape)
+    picture, matte, band = (_shrunk(x[box], step) for x in (color, guess, unsure.view(np.uint8)))
+    picture = _planes(picture)
+    target, weight = _wanted(picture, matte, band, trust, checkpoint)
+    lines = _solve(picture, target, weight, checkpoint)
+    lines = np.pad(lines.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    for y, x in corners:
+        checkpoint()
+        rows, cols = slice(y, y + SIDE), slice(x, x + SIDE)
+        todo = unsure[rows, cols] > 0
+        height, width = todo.shape
+        cells = lines[(y - top) // step :, (x - left) // step :]
+        cells = cells[: -(-height // step) + 2, : -(-width // step) + 2]
+        grown = cv2.resize(cells, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+        grown = grown[step : step + height, step : step + width].transpose(2, 0, 1)
+        found = on_lines(grown, _planes(color[rows, cols]))
+        found = (found - np.float32(0.5)) / np.float32(1 - contrast) + np.float32(0.5)
+        np.copyto(alpha[rows, cols], np.clip(found, 0, 1), where=todo)
+    return alpha
+
+
+def _step(shape: tuple[int, int]) -> int:
+    """Give the power of two that shrinks `shape` to at most WORK pixels."""
+    step = 1
+    while shape[0] * shape[1] > WORK * step * step:
+        step *= 2
+    return step
+
+
+def _shrunk(plane: np.ndarray, step: int) -> np.ndarray:
+    """Average step × step pixels; beyond the picture its border goes on."""
+    height, width = plane.shape[:2]
+    down, right = -height % step, -width % step
+    plane = np.ascontiguousarray(plane)
+    if down or right:
+        plane = cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE)
+    if plane.dtype == np.uint8 and plane.ndim == 2:
+        plane = plane * np.uint8(255)  # so that one unsure pixel of a cell is not rounded off
+    size = (width + right) // step, (height + down) // step
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+
+def _planes(color: np.ndarray) -> np.ndarray:
+    """Give (3, H, W) float32 in [0, 1]."""
+    return color.transpose(2, 0, 1) * np.float32(1 / SCALE[color.dtype])
+
+
+def _wanted(picture, matte, band, trust, checkpoint) -> tuple[np.ndarray, np.ndarray]:
+    """Give what alpha should be and how much that counts, before the colour lines are asked."""
+    sure = band == 0
+    # A network's matte fades over more pixels than its subject: take in its ends.
+    stretched = np.clip((matte - 0.15) / 0.7, 0, 1)
+    target = np.where(sure, matte > 0.5, stretched).astype(np.float32)
+    doubt = np.square(2 * target - 1) * np.float32(0.02 if trust else 0)
+    fore, back = colors_apart(picture, target, np.where(sure, 1, doubt), checkpoint)
+    apart = fore - back
+    contrast = np.einsum("chw,chw->hw", apart, apart)
+    told = np.einsum("chw,chw->hw", picture - back, apart) / (contrast + np.float32(1e-3))
+    told = np.clip(told, 0, 1)
+    misfit = picture - back - told * apart
+    misfit = np.einsum("chw,chw->hw", misfit, misfit)
+    # Colours tell alpha where the two sides differ and their mixture explains the pixel; where
+    # the sides are alike the matte there was has the word.
+    by_color = contrast / (contrast + 0.05) * np.exp(misfit / -0.01) * (0.05 if trust else 0.01)
+    by_matte = trust * (0.1 + 0.03 / (contrast + 0.03))
+    both = by_color + by_matte + 1e-9
+    unsure = (by_color * told + by_matte * stretched) / both
+    target = np.where(sure, target, unsure).astype(np.float32)
+    return target, np.where(sure, HOLD, both).astype(np.float32)
+
+
+def _solve(picture, target, weight, checkpoint) -> np.ndarray:
+    """Give the coefficients (4, h, w) of the colour lines of the matte that fits best."""
+    levels = [(picture, target, weight)]
+    while len(levels) < len(STEPS) and min(target.shape) > 8:
+        half = weight * target, weight
+        product, weight = (_shrunk(x, 2) for x in half)
+        target = product / weight
+        picture = np.stack([_shrunk(x, 2) for x in picture])
+        levels.append((picture, target, weight))
+    matte, lines = target, None
+    for steps, (picture, target, weight) in zip(
+        STEPS[len(levels) - 1 :: -1], levels[::-1], strict=True
+    ):
+        if lines is not None:
+            matte = np.clip(on_lines(_doubled(lines, target.shape), picture), 0, 1)
+        filtered = ColorLines(picture, 2, 1e-4)
+        matte = _descend(filtered, target, weight, matte, steps, checkpoint)
+        lines = filtered.coefficients(matte)
+    return lines
+
+
+def _descend(filtered, target, weight, matte, steps, checkpoint) -> np.ndarray:
+    """Take `steps` of conjugate gradients, each pixel scaled by its own weight."""
+
+    def laplacian(x):
+        checkpoint()
+        return x - filtered(x) + weight * x
+
+    scale = 1 / (1 + weight)
+    rest = weight * target - laplacian(matte)
+    way = scale * rest
+    size = float(np.vdot(rest, way))
+    for _ in range(steps):
+        if size < 1e-9:
+            break
+        climb = laplacian(way)
+        length = np.float32(size / max(float(np.vdot(way, climb)), 1e-12))
+        matte = matte + length * way
+        rest -= length * climb
+        scaled = scale * rest
+        before, size = size, float(np.vdot(rest, scaled))
+        way = scaled + np.float32(size / before) * way
+    return matte
+
+
+def _doubled(planes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Interpolate planes to twice as many rows and columns, cut to `shape`."""
+    size = 2 * planes.shape[2], 2 * planes.shape[1]
+    planes = [cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in planes]
+    return np.stack([p[: shape[0], : shape[1]] for p in planes])

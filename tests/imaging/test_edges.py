@@ -1,0 +1,43 @@
+"""The colour guided filter against what is known of it."""
+
+import numpy as np
+
+from qr_nodes.imaging.edges import ColorLines, on_lines
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).random(shape, np.float32)
+
+
+def test_a_matte_on_the_colour_lines_is_left_alone():
+    guide = noise(3, 37, 53)
+    matte = 0.2 + 0.5 * guide[0] - 0.3 * guide[1] + 0.4 * guide[2]
+    np.testing.assert_allclose(ColorLines(guide, 2, 1e-6)(matte), matte, atol=2e-3)
+
+
+def test_a_flat_picture_gives_a_twice_averaged_matte():
+    guide, matte = np.full((3, 37, 53), 0.4, np.float32), noise(37, 53)
+    lines = ColorLines(guide, 1, 1e-4)
+    twice = lines.blur(lines.blur(matte[None]))[0]
+    np.testing.assert_allclose(lines(matte), twice, atol=2e-3)
+
+
+def test_a_blurred_step_takes_on_the_pictures_edge():
+    guide = np.zeros((3, 37, 53), np.float32)
+    guide[:, :, 26:] = [[[0.9]], [[0.5]], [[0.2]]]
+    matte = np.broadcast_to(np.clip((np.arange(53) - 20) / 12, 0, 1), (37, 53)).astype(np.float32)
+    steep = np.abs(np.diff(ColorLines(guide, 6, 1e-4)(matte), axis=1)).max()
+    assert steep > 4 * np.abs(np.diff(matte, axis=1)).max()
+
+
+def test_the_filter_is_symmetric_away_from_the_border():
+    lines = ColorLines(noise(3, 37, 53), 2, 1e-3)
+    one, other = np.zeros((37, 53), np.float32), np.zeros((37, 53), np.float32)
+    one[15, 20], other[17, 22] = 1, 1
+    np.testing.assert_allclose(lines(one)[17, 22], lines(other)[15, 20], rtol=1e-2)
+
+
+def test_on_lines_adds_slopes_times_colours():
+    coefficients = np.stack([np.full((2, 3), v, np.float32) for v in (1, 2, 3, 0.5)])
+    guide = np.stack([np.full((2, 3), v, np.float32) for v in (0.1, 0.2, 0.3)])
+    np.testing.assert_allclose(on_lines(coefficients, guide), 1.9, rtol=1e-6)
