@@ -84,14 +84,14 @@ def _smoothed(
     alpha: np.ndarray, amount: float, corners: float, checkpoint: Callable[[], None]
 ) -> np.ndarray:
     dx, dy = _gradient(gaussian(alpha, 0.7))
-    length = _mean(cv2.magnitude(dx, dy).reshape(alpha.shape), amount) + 1e-6
+    length = _mean(_length(dx, dy), amount) + 1e-6
     # A straight ramp of width w has a mean of a (1 - a) of w / 6 per px of its length.
     width = 6 * _mean(alpha * (1 - alpha), amount) / length
     sharp, soft = (max(times * amount, px) for times, px in zip((SHARP, SOFT), HARD, strict=True))
     checkpoint()
     new = _redrawn(alpha, amount, np.clip(width, 1.0, soft))
     checkpoint()
-    along = np.hypot(_mean(dx, amount), _mean(dy, amount)) / length
+    along = _length(_mean(dx, amount), _mean(dy, amount)) / length
     moved = np.abs(_mean(new - alpha, amount)) / length
     weight = _fade(width, sharp, soft) * _fade(moved, STILL, MOVED) * _fade(along, 0.7, STRAND)
     weight *= 1 - corners * (1 - _fade(along, STRAIGHT, CORNER))
@@ -106,7 +106,7 @@ def _mean(values: np.ndarray, amount: float) -> np.ndarray:
 def _redrawn(alpha: np.ndarray, amount: float, width: np.ndarray) -> np.ndarray:
     """Draw the smooth contour with an edge of `width` px."""
     field = 2 * gaussian(alpha, amount) - gaussian(alpha, 2 * amount) - 0.5
-    slope = cv2.magnitude(*_gradient(field)).reshape(alpha.shape)
+    slope = _length(*_gradient(field))
     # An edge of width w counts as a Gaussian of w / sqrt(12); bent ones are flatter than this.
     own = width * width / 12
     straight = 2 / np.sqrt(amount**2 + own) - 1 / np.sqrt(4 * amount**2 + own)
@@ -129,6 +129,11 @@ def _gradient(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ).reshape(values.shape)
         for x in (1, 0)
     )
+
+
+def _length(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    # Not cv2.magnitude: its last bit depends on where the arrays lie in memory.
+    return np.sqrt(dx * dx + dy * dy)
 
 
 def _fade(values: np.ndarray, full: float, none: float) -> np.ndarray:

@@ -113,7 +113,8 @@ def _largest_towards_edge(alpha: np.ndarray, radius: float) -> np.ndarray:
     signed = cv2.GaussianBlur(signed, (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)
     dx = cv2.Sobel(signed, cv2.CV_32F, 1, 0, ksize=3, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.Sobel(signed, cv2.CV_32F, 0, 1, ksize=3, borderType=cv2.BORDER_REPLICATE)
-    length = cv2.magnitude(dx, dy) + 1e-6
+    # Not cv2.magnitude: its last bit depends on where the arrays lie in memory.
+    length = np.sqrt(dx * dx + dy * dy) + 1e-6
     dx, dy = (-dx / length).reshape(alpha.shape), (-dy / length).reshape(alpha.shape)
     y, x = np.mgrid[: alpha.shape[0], : alpha.shape[1]].astype(np.float32)
     out = alpha

@@ -332,12 +332,14 @@ def _least_alpha(
 
 def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
     """Give the part of a subject's outline that is a rim between two sides that look alike."""
+    height, width = subject.shape
+    if min(height, width) < 30 or subject.all():
+        return 0.0
     signed = cv2.distanceTransform(subject, cv2.DIST_L2, 5)
     signed -= cv2.distanceTransform(1 - subject, cv2.DIST_L2, 5)
     signed = cv2.GaussianBlur(signed, (0, 0), 2)
     dy, dx = np.gradient(signed)
     length = np.hypot(dy, dx) + 1e-6
-    height, width = subject.shape
     y, x = np.nonzero(np.abs(signed) < 0.6)
     free = (y > 14) & (y < height - 14) & (x > 14) & (x < width - 14)
     y, x = y[free], x[free]

@@ -125,6 +125,12 @@ def test_opaque_subjects_are_left_alone():
         assert see_through(picture, doubtful) is None
 
 
+@pytest.mark.parametrize("shape", [(1, 7), (9, 1), (29, 200), (121, 163)])
+def test_glass_is_not_found_where_there_is_no_room_for_a_rim(shape):
+    undecided = np.full(shape, 0.5, np.float32)
+    assert see_through(np.full((*shape, 3), 90, np.uint8), undecided) is None
+
+
 def hole(picture, matte, color, radius):
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     inside = np.clip(radius - np.hypot(y - 118, x - 160) + 0.5, 0, 1).astype(np.float32)
