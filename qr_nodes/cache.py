@@ -176,23 +176,24 @@ class Disk:
     def __init__(self, folder: str | os.PathLike, limit: int = 256 << 20):
         self.folder, self.limit = Path(folder), limit
 
-    def get(self, key: bytes) -> tuple[np.ndarray, ...] | None:
-        """Give the arrays kept under `key`, read-only, or None."""
+    def get(self, key: bytes) -> np.ndarray | tuple[np.ndarray, ...] | None:
+        """Give the array, or the tuple of arrays, kept under `key`, read-only, or None."""
         path = self._path(key)
         try:
             with np.load(path, allow_pickle=False) as file:
                 found = tuple(freeze(file[name]) for name in sorted(file.files))
             os.utime(path)
-            return found
+            return found if len(found) > 1 else found[0]
         except OSError:
             return None
-        except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        except (ValueError, EOFError, LookupError, zipfile.BadZipFile):
             path.unlink(missing_ok=True)
             return None
 
-    def put(self, key: bytes, values: tuple[np.ndarray, ...]) -> None:
+    def put(self, key: bytes, value: np.ndarray | tuple[np.ndarray, ...]) -> None:
         """Keep arrays under `key`; a disk that is full or cannot be written keeps nothing."""
         temporary = None
+        values = value if isinstance(value, tuple) else (value,)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(suffix=".part", dir=self.folder)

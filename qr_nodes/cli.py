@@ -38,9 +38,21 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         _say(str(error))
         return 1
+    except ImportError as error:
+        if os.environ.get("QR_NODES_DEBUG"):
+            raise
+        system = "libGL" in str(error) or "libg" in str(error)
+        hint = "apt-get install libgl1 libglib2.0-0" if system else "pip install --upgrade qr-nodes"
+        _say(f"A part of the program cannot be loaded: {error}. Try '{hint}'.")
+        return 1
     except BrokenPipeError:
         # Whoever read our output has left; nothing more can be said to them.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("QR_NODES_DEBUG"):
+            raise
+        _say(f"{type(error).__name__}: {error}. Run with --debug, and tell the authors.")
         return 1
 
 

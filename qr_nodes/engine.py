@@ -447,21 +447,28 @@ class _NodeJob(Job):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def memo(self, name: str, parts: tuple, compute: Callable[[], Any]) -> Any:
-        cache = self.engine.cache
-        key = _hash(b"memo", name.encode(), repr(parts).encode(), *self.eaten)
+    def memo(
+        self, name: str, parts: tuple, compute: Callable[[], Any], *, disk: bool = False
+    ) -> Any:
+        cache, key = self.engine.cache, self._memo_key(name, parts)
         if (entry := cache.get(key)) is not None:
             return entry.outputs[""]
+        store = cache.disk if disk else None
         began = time.perf_counter()
-        found = cache.disk.get(key) if cache.disk else None
-        if found is None:
+        value = store.get(key) if store else None
+        if value is None:
             value = freeze(compute())
-            if cache.disk:
-                cache.disk.put(key, value if isinstance(value, tuple) else (value,))
-        else:
-            value = found if len(found) > 1 else found[0]
+            if store:
+                store.put(key, value)
         cache.put(key, Entry({"": value}, time.perf_counter() - began))
         return value
+
+    def recall(self, name: str, parts: tuple) -> Any | None:
+        entry = self.engine.cache.get(self._memo_key(name, parts))
+        return entry and entry.outputs[""]
+
+    def _memo_key(self, name: str, parts: tuple) -> bytes:
+        return _hash(b"memo", name.encode(), repr(parts).encode(), *self.eaten)
 
 
 def _fly(engine: Engine, flight: _Flight, step: Step, node: Node, values, job: _NodeJob) -> None:

@@ -141,8 +141,10 @@ class Job:
     def note(self, text: str) -> None:
         """Tell the user something about this result, as one sentence; kept with the result."""
 
-    def memo(self, name: str, parts: tuple, compute: Callable[[], Any]) -> Any:
-        """Give `compute()`, kept apart from the node's other results and on disk.
+    def memo(
+        self, name: str, parts: tuple, compute: Callable[[], Any], *, disk: bool = False
+    ) -> Any:
+        """Give `compute()`, kept apart from the node's output for the next time it is asked for.
 
         Parameters
         ----------
@@ -152,8 +154,14 @@ class Job:
             Everything beside the node's inputs that the result depends on.
         compute : callable
             Gives an array or a tuple of arrays.
+        disk : bool
+            Keep it beyond the process too: for small results that are dear to compute.
         """
         return compute()
+
+    def recall(self, name: str, parts: tuple) -> Any | None:
+        """Give what `memo` keeps under this name and these parts in memory, or None."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,9 @@ class Stubs:
                 self.ran.append("inference")
                 return cutout.alpha * np.float32(2)
 
-            return cutout.with_alpha(job.memo("network", ("weights",), infer) * np.float32(gain))
+            return cutout.with_alpha(
+                job.memo("network", ("weights",), infer, disk=True) * np.float32(gain)
+            )
 
         stubs = ("source", "add", "mix", "fail", "network")
         self.specs = {name: SPECS.pop(f"stub_{name}") for name in stubs}

@@ -90,7 +90,7 @@ def test_disk_drops_what_is_damaged(tmp_path):
     disk = Disk(tmp_path)
     mask = np.random.default_rng(1).random((37, 53), np.float32)
     for damage in (lambda d: d[:-2000], lambda d: d[:4000] + b"\xff" + d[4001:], lambda d: b""):
-        disk.put(b"key", (mask,))
+        disk.put(b"key", mask)
         (file,) = tmp_path.glob("*.npz")
         file.write_bytes(damage(file.read_bytes()))
         assert disk.get(b"key") is None

@@ -357,7 +357,7 @@ class Remembering(Job):
     def __init__(self, given):
         self.given = tuple(array.tobytes() for v in given.values() for array in arrays(v))
 
-    def memo(self, name, parts, compute):
+    def memo(self, name, parts, compute, *, disk=False):
         key = (name, parts, self.given)
         if key not in self.kept:
             self.kept[key] = compute()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from hashlib import blake2b
+
+import msgspec
 
 from qr_nodes.errors import ParamError
 from qr_nodes.imaging.strokes import draw_strokes
@@ -39,8 +42,27 @@ def brush_edit(cutout: Cutout, *, strokes: tuple[Stroke, ...] = (), job: Job = J
     """
     for number, stroke in enumerate(strokes, 1):
         _check(stroke, number)
-    alpha = draw_strokes(cutout.alpha, strokes, job.checkpoint)
+    shown = [stroke for stroke in strokes if not stroke.hidden]
+    marks = _prefix_marks(shown)
+    # What was drawn for the longest beginning of the list is still there: draw the rest on it.
+    alpha, start = cutout.alpha, 0
+    for count in range(len(shown), 0, -1):
+        if (drawn := job.recall("strokes", (marks[count - 1],))) is not None:
+            alpha, start = drawn, count
+            break
+    if start < len(shown):
+        rest = draw_strokes(alpha, shown[start:], job.checkpoint)
+        alpha = job.memo("strokes", (marks[-1],), lambda: rest)
     return cutout if alpha is cutout.alpha else cutout.with_alpha(alpha)
+
+
+def _prefix_marks(strokes: list[Stroke]) -> list[bytes]:
+    """Give a hash for every beginning of the list: hᵢ = H(hᵢ₋₁, strokeᵢ)."""
+    marks, last = [], b""
+    for stroke in strokes:
+        last = blake2b(last + msgspec.msgpack.encode(stroke), digest_size=16).digest()
+        marks.append(last)
+    return marks
 
 
 def _check(stroke: Stroke, number: int) -> None:

@@ -112,7 +112,7 @@ def _raw(model, color, under, device: str, require_gpu: bool, job: Job) -> np.nd
         # Plug-ins for the CPU compute in their own way: kept apart from the CPU itself.
         kind = "cpu plug-in" if chosen.kind == "cpu" and chosen != devices.CPU else chosen.kind
         parts = (model.checksum, *model.preprocessing, kind, under is None)
-        return job.memo("network", parts, compute)
+        return job.memo("network", parts, compute, disk=True)
 
     chosen = devices.pick("gpu" if require_gpu and device == "auto" else device)
     if require_gpu and chosen.kind != "gpu":

@@ -1,5 +1,6 @@
 """Brush Edit: strokes reach the matte, and bad ones are named."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -44,3 +45,49 @@ def test_a_stroke_that_cannot_be_drawn_is_named(bad, message):
     strokes = Stroke(((0.5, 0.5),)), Stroke(**{"points": ((0.5, 0.5),)} | bad)
     with pytest.raises(ParamError, match=f"^brush_edit.strokes: .*{message}"):
         brush_edit(cutout(), strokes=strokes)
+
+
+def test_a_new_stroke_draws_one_stroke(monkeypatch):
+    from qr_nodes.cache import Cache
+    from qr_nodes.engine import Engine, RunRequest
+    from qr_nodes.graph import Graph
+    from qr_nodes.imaging import strokes as drawing
+    from qr_nodes.node import SPECS, node
+
+    drawn = []
+    plain = drawing.draw_stroke
+
+    def counted(window, stroke, **more):
+        drawn.append(stroke)
+        plain(window, stroke, **more)
+
+    monkeypatch.setattr(drawing, "draw_stroke", counted)
+
+    @node("Source", category="Stub")
+    def brush_source() -> Cutout:
+        return Cutout(np.zeros((37, 53, 3), np.uint8), np.zeros((37, 53), np.float32))
+
+    rng = np.random.default_rng(5)
+    strokes = tuple(
+        Stroke(tuple(map(tuple, rng.random((3, 2)).tolist())), size=0.2, mode=mode)
+        for mode in ("paint", "paint", "erase", "paint", "erase")
+    )
+    engine = Engine(Cache())
+    graph = Graph().add(SPECS.pop("brush_source"), "source").add("brush_edit", "brush")
+    graph = graph.connect("source", "brush")
+
+    def alpha(shown):
+        request = RunRequest(graph.set_param("brush", "strokes", shown), ("brush",))
+        return engine.run(request).check().outputs["brush"]["cutout"].alpha
+
+    for count in range(len(strokes) + 1):
+        drawn.clear()
+        painted = alpha(strokes[:count])
+        assert len(drawn) == min(count, 1)
+        blank = np.zeros((37, 53), np.float32)
+        assert (painted == drawing.draw_strokes(blank, strokes[:count])).all()
+    hidden = msgspec.structs.replace(strokes[3], hidden=True)
+    drawn.clear()
+    alpha((*strokes[:3], hidden, strokes[4]))
+    assert drawn == [strokes[4]]
+    engine.close()

@@ -27,7 +27,7 @@ class Notes(Job):
     def note(self, text):
         self.notes.append(text)
 
-    def memo(self, name, parts, compute):
+    def memo(self, name, parts, compute, *, disk=False):
         if (name, parts) not in self.kept:
             self.kept[name, parts] = compute()
         return self.kept[name, parts]
