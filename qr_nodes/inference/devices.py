@@ -187,6 +187,7 @@ def _plugins(there: set[str]) -> list[Device]:
 
 
 def _of_plugin(module: str, title: str) -> list[Device]:
+    """Register a plug-in's library and give what it drives, or the reason why nothing."""
     ort = runtime()
     try:
         package = import_module(module)
