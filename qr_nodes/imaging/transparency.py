@@ -32,7 +32,7 @@ ROUNDS = 4
 FOUND = 0.05
 """Share of plateau times share of rim from which a subject counts as see-through."""
 
-ALIKE = 0.3
+ALIKE = 0.4
 """How much of a see-through subject must look like the background."""
 
 SOLID = 0.95
