@@ -36,18 +36,14 @@ class ColorLines:
         rr, gg, bb = self.blur(guide * guide) - self.mean**2 + np.float32(epsilon)
         pairs = self.blur(np.stack([r * g, r * b, g * b]))
         rg, rb, gb = pairs - self.mean[[0, 0, 1]] * self.mean[[1, 2, 2]]
-        # The inverse of the symmetric covariance, by its cofactors.
-        self.inverse = np.stack(
-            [
-                gg * bb - gb * gb,
-                rb * gb - rg * bb,
-                rg * gb - rb * gg,
-                rr * bb - rb * rb,
-                rg * rb - rr * gb,
-                rr * gg - rg * rg,
-            ]
-        )
-        self.inverse /= rr * self.inverse[0] + rg * self.inverse[1] + rb * self.inverse[2]
+        # LDLᵀ of the covariance: in single precision its determinant would be all rounding.
+        rg_rr, rb_rr = rg / rr, rb / rr
+        gg -= rg * rg_rr
+        gb -= rg * rb_rr
+        gb_gg = gb / gg
+        bb -= rb * rb_rr + gb * gb_gg
+        self.lower = rg_rr, rb_rr, gb_gg
+        self.scale = 1 / rr, 1 / gg, 1 / bb
 
     def blur(self, planes: np.ndarray) -> np.ndarray:
         """Average each of (n, H, W) planes over the windows."""
@@ -56,11 +52,14 @@ class ColorLines:
     def coefficients(self, matte: np.ndarray) -> np.ndarray:
         """Give a (three planes) and b (one), each averaged over the windows a pixel is in."""
         mean, *cross = self.blur(np.stack([matte, *(self.guide * matte)]))
-        r, g, b = cross - self.mean * mean
-        rr, rg, rb, gg, gb, bb = self.inverse
-        lines = np.stack(
-            [rr * r + rg * g + rb * b, rg * r + gg * g + gb * b, rb * r + gb * g + bb * b, mean]
-        )
+        lines = np.stack([*(cross - self.mean * mean), mean])
+        r, g, b = lines[:3]
+        g -= self.lower[0] * r
+        b -= self.lower[1] * r + self.lower[2] * g
+        for plane, scale in zip(lines, self.scale, strict=False):
+            plane *= scale
+        g -= self.lower[2] * b
+        r -= self.lower[0] * g + self.lower[1] * b
         for slope, color in zip(lines, self.mean, strict=False):
             lines[3] -= slope * color
         return self.blur(lines)

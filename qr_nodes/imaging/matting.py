@@ -24,8 +24,14 @@ SURE = 0.05
 WORK = 1_600_000
 """Most pixels of the finest level that is solved, rather than taken over."""
 
-STEPS = (2, 6, 20, 20)
+SMALL = 250_000
+"""Most pixels of a picture whose own pixels are solved; in others they tell little more."""
+
+STEPS = (2, 4, 8, 16, 24)
 """Steps of conjugate gradients per level, from the finest on."""
+
+FLAT = 2e-6
+"""Colour variance of a window that tells nothing."""
 
 SIDE = 128
 """Side of the tiles in which the full picture is gone through, px."""
@@ -122,8 +128,8 @@ def refined_alpha(
 
 
 def _step(shape: tuple[int, int]) -> int:
-    """Give the power of two that shrinks `shape` to at most WORK pixels."""
-    step = 1
+    """Give the power of two by which a picture of `shape` is shrunk to be solved."""
+    step = 1 if shape[0] * shape[1] <= SMALL else 2
     while shape[0] * shape[1] > WORK * step * step:
         step *= 2
     return step
@@ -163,7 +169,7 @@ def _wanted(picture, matte, band, trust, checkpoint) -> tuple[np.ndarray, np.nda
     misfit = np.einsum("chw,chw->hw", misfit, misfit)
     # Colours tell alpha where the two sides differ and their mixture explains the pixel; where
     # the sides are alike the matte there was has the word.
-    by_color = contrast / (contrast + 0.05) * np.exp(misfit / -0.01) * (0.05 if trust else 0.01)
+    by_color = contrast / (contrast + 0.05) * np.exp(misfit / -0.01) * (0.05 if trust else 0.003)
     by_matte = trust * (0.1 + 0.03 / (contrast + 0.03))
     both = by_color + by_matte + 1e-9
     unsure = (by_color * told + by_matte * stretched) / both
@@ -186,7 +192,7 @@ def _solve(picture, target, weight, checkpoint) -> np.ndarray:
     ):
         if lines is not None:
             matte = np.clip(on_lines(_doubled(lines, target.shape), picture), 0, 1)
-        filtered = ColorLines(picture, 2, 1e-4)
+        filtered = ColorLines(picture, 2, FLAT)
         matte = _descend(filtered, target, weight, matte, steps, checkpoint)
         lines = filtered.coefficients(matte)
     return lines
