@@ -24,8 +24,8 @@ SURE = 0.05
 WORK = 1_600_000
 """Most pixels of the finest level that is solved, rather than taken over."""
 
-SMALL = 250_000
-"""Most pixels of a picture whose own pixels are solved; in others they tell little more."""
+SMALL = 700_000
+"""Most pixels of a picture whose own pixels are solved; in larger ones they tell little more."""
 
 STEPS = (2, 4, 8, 16, 24)
 """Steps of conjugate gradients per level, from the finest on."""
@@ -170,7 +170,7 @@ def _wanted(picture, matte, band, trust, checkpoint) -> tuple[np.ndarray, np.nda
     # Colours tell alpha where the two sides differ and their mixture explains the pixel; where
     # the sides are alike the matte there was has the word.
     by_color = contrast / (contrast + 0.05) * np.exp(misfit / -0.01) * (0.05 if trust else 0.003)
-    by_matte = trust * (0.1 + 0.03 / (contrast + 0.03))
+    by_matte = trust * (0.1 + 0.03 / (contrast + 0.01))
     both = by_color + by_matte + 1e-9
     unsure = (by_color * told + by_matte * stretched) / both
     target = np.where(sure, target, unsure).astype(np.float32)
