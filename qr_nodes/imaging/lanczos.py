@@ -11,7 +11,6 @@ from PIL import Image
 from qr_nodes.imaging.strips import strips
 
 LOBES = 3
-DUST = np.float32(1e-6)
 
 
 def shrink_rgb(
@@ -60,6 +59,7 @@ def resize_unit(
     height: int,
     width: int,
     *,
+    margin: float = 1e-6,
     checkpoint: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Resize a mask; what the filter throws beyond 0 and 1 is clipped.
@@ -69,6 +69,9 @@ def resize_unit(
     plane : (h, w) float32 in [0, 1]
     height, width : int
         Size to give, in px.
+    margin : float
+        What lies this near to 0 or 1 is put there, the rest is stretched in between; rounding
+        dust at least, or a solid part would count as see-through.
     checkpoint : callable
         Called between strips; may raise.
 
@@ -88,9 +91,8 @@ def resize_unit(
         weights = _band(starts[strip], taps[strip], first, last)
         # OpenCV's product: numpy's waits for its threads when other work has the cores.
         part = cv2.gemm(weights, across[first:last], 1, None, 0, resized[strip])
-        # Rounding dust must not make a solid part count as see-through: both ends snap.
-        part *= 1 + 2 * DUST
-        part -= DUST
+        part -= np.float32(margin)
+        part *= np.float32(1 / (1 - 2 * margin))
         np.clip(part, 0, 1, out=part)
     return resized
 
