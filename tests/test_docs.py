@@ -1,0 +1,74 @@
+"""What the README says is so: the nodes, the presets, the commands, the Python."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qr_nodes import load_graph
+from qr_nodes.nodes import all_specs
+from qr_nodes.qrgraph import presets
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def row(spec) -> str:
+    inputs = [f"{name}?" if name in spec.optional else name for name in spec.inputs]
+    params = ", ".join(f"`{name}`" for name in spec.params)
+    does = " ".join(spec.doc.split("\n\n")[0].split())
+    return f"| {spec.title} `{spec.id}` | {does} | {', '.join(inputs) or '—'} | {params or '—'} |"
+
+
+def test_every_node_has_its_row():
+    listed = re.search(r"<!-- nodes -->\n(.*?)<!-- /nodes -->", README, re.S)[1]
+    assert listed.splitlines() == [row(spec) for spec in all_specs()]
+
+
+def test_every_preset_has_its_row():
+    table = README.split("## Presets")[1].split("## ")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == presets()
+
+
+def test_every_dependency_has_its_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table = README.split("## What it is made of")[1].split("## ")[0]
+    for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+        name = re.match(r"[\w-]+", requirement)[0]
+        assert name.removeprefix("onnxruntime") in table
+
+
+def test_every_dependency_is_locked():
+    lock = (ROOT / ".ci" / "requirements.lock").read_text().lower()
+    locked = {line.partition("==")[0] for line in lock.splitlines()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+        assert re.match(r"[\w-]+", requirement)[0].lower() in locked
+
+
+def test_every_command_exists():
+    from qr_nodes.cli import cli
+
+    table = README.split("## The command line")[1].split("## ")[0]
+    assert set(re.findall(r"^\| `qr-nodes (\w+)", table, re.M)) == set(cli.commands)
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(from.*?)```", README, re.S))
+def test_the_python_runs(block, tmp_path, monkeypatch, weights, chelsea):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat.jpg", "dog.jpg"):
+        Image.fromarray(chelsea).save(name)
+    exec(block, {})
+    assert np.asarray(Image.open("dog.png")).shape == (300, 451, 4)
+
+
+def test_settings_in_the_readme_are_parameters_of_the_presets():
+    for preset, rest in re.findall(r"qr-nodes run (\w+) (.*-s .*)", README):
+        graph = load_graph(preset)
+        for node, param, value in re.findall(r"-s (\w+)\.(\w+)=(\S+)", rest):
+            graph.set_param(node, param, value, text=True)
