@@ -30,6 +30,9 @@ PRIOR = 0.1
 DOUBT = 0.01
 """Weight of a colour that no pixel of a cell has shown, against one that all have."""
 
+UNSEEN = 1 / 510
+"""Alpha nearer to 0 or 1 than this, half a step of 8 bits, is as good as there."""
+
 SCALE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 
 
@@ -138,10 +141,10 @@ def _to_clean(alpha, spread, where, checkpoint) -> np.ndarray:
     square = np.ones((2 * spread + 1, 2 * spread + 1), np.uint8)  # far faster than a disk
     for rows, padded, inner in strips(*alpha.shape, halo=spread):
         checkpoint()
-        seen = (alpha[padded] > 0).view(np.uint8)
+        seen = (alpha[padded] > UNSEEN).view(np.uint8)
         if spread:
             seen = cv2.dilate(seen, square)
-        np.multiply(seen[inner], alpha[rows] < 1, out=todo[rows])
+        np.multiply(seen[inner], alpha[rows] < 1 - UNSEEN, out=todo[rows])
         if where is not None:
             todo[rows] *= where[rows] > 0
     return todo
@@ -234,6 +237,7 @@ def _solve_cells(sums: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray
         if level is not top:
             found = _doubled(found)[:, :rows, :columns]
         found = _solved(level, found)
+        checkpoint()
         found = _solved(level, np.stack([cv2.blur(p, (3, 3)) for p in found]))
     return found
 

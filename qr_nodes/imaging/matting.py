@@ -107,24 +107,35 @@ def refined_alpha(
     top, left = max(top - SIDE, 0), max(left - SIDE, 0)
     box = slice(top, bottom), slice(left, right)
     step = _step(alpha[box].shape)
-    picture, matte, band = (_shrunk(x[box], step) for x in (color, guess, unsure.view(np.uint8)))
-    picture = _planes(picture)
+    small = []
+    for plane in (color, guess, unsure):
+        checkpoint()
+        small.append(_shrunk(plane[box], step))
+    picture, matte, band = _planes(small[0]), *small[1:]
+    checkpoint()
     target, weight = _wanted(picture, matte, band, trust, checkpoint)
     lines = _solve(picture, target, weight, checkpoint)
     lines = np.pad(lines.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)), mode="edge")
     for y, x in corners:
         checkpoint()
-        rows, cols = slice(y, y + SIDE), slice(x, x + SIDE)
-        todo = unsure[rows, cols] > 0
-        height, width = todo.shape
+        tile = slice(y, y + SIDE), slice(x, x + SIDE)
         cells = lines[(y - top) // step :, (x - left) // step :]
-        cells = cells[: -(-height // step) + 2, : -(-width // step) + 2]
-        grown = cv2.resize(cells, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-        grown = grown[step : step + height, step : step + width].transpose(2, 0, 1)
-        found = on_lines(grown, _planes(color[rows, cols]))
+        found = _taken_over(cells, step, _planes(color[tile]))
         found = (found - np.float32(0.5)) / np.float32(1 - contrast) + np.float32(0.5)
-        np.copyto(alpha[rows, cols], np.clip(found, 0, 1), where=todo)
+        np.copyto(alpha[tile], np.clip(found, 0, 1), where=unsure[tile] > 0)
     return alpha
+
+
+def _taken_over(lines: np.ndarray, step: int, picture: np.ndarray) -> np.ndarray:
+    """Give the matte of `picture` (3, h, w) on colour lines found at 1 / `step` of its size.
+
+    `lines` (h / step, w / step, 4) begins one cell above and left of the picture.
+    """
+    height, width = picture.shape[1:]
+    lines = lines[: -(-height // step) + 2, : -(-width // step) + 2]
+    grown = cv2.resize(lines, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+    grown = grown[step : step + height, step : step + width]
+    return on_lines(grown.transpose(2, 0, 1), picture)
 
 
 def _step(shape: tuple[int, int]) -> int:
@@ -139,7 +150,6 @@ def _shrunk(plane: np.ndarray, step: int) -> np.ndarray:
     """Average step × step pixels; beyond the picture its border goes on."""
     height, width = plane.shape[:2]
     down, right = -height % step, -width % step
-    plane = np.ascontiguousarray(plane)
     if down or right:
         plane = cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE)
     if plane.dtype == np.uint8 and plane.ndim == 2:
@@ -160,7 +170,8 @@ def _wanted(picture, matte, band, trust, checkpoint) -> tuple[np.ndarray, np.nda
     stretched = np.clip((matte - 0.15) / 0.7, 0, 1)
     target = np.where(sure, matte > 0.5, stretched).astype(np.float32)
     doubt = np.square(2 * target - 1) * np.float32(0.02 if trust else 0)
-    fore, back = colors_apart(picture, target, np.where(sure, 1, doubt), checkpoint)
+    fore, back = _sides(picture, target, np.where(sure, 1, doubt), checkpoint)
+    checkpoint()
     apart = fore - back
     contrast = np.einsum("chw,chw->hw", apart, apart)
     told = np.einsum("chw,chw->hw", picture - back, apart) / (contrast + np.float32(1e-3))
@@ -175,6 +186,14 @@ def _wanted(picture, matte, band, trust, checkpoint) -> tuple[np.ndarray, np.nda
     unsure = (by_color * told + by_matte * stretched) / both
     target = np.where(sure, target, unsure).astype(np.float32)
     return target, np.where(sure, HOLD, both).astype(np.float32)
+
+
+def _sides(picture, target, weight, checkpoint) -> list[np.ndarray]:
+    """Give the colours on either side, smooth enough to be found at half the size."""
+    half = [_shrunk(x, 2) for x in (weight, weight * target)]
+    small = np.stack([_shrunk(x, 2) for x in picture])
+    sides = colors_apart(small, half[1] / (half[0] + np.float32(1e-6)), half[0], checkpoint)
+    return [_doubled(side, target.shape) for side in sides]
 
 
 def _solve(picture, target, weight, checkpoint) -> np.ndarray:
@@ -192,6 +211,7 @@ def _solve(picture, target, weight, checkpoint) -> np.ndarray:
     ):
         if lines is not None:
             matte = np.clip(on_lines(_doubled(lines, target.shape), picture), 0, 1)
+        checkpoint()
         filtered = ColorLines(picture, 2, FLAT)
         matte = _descend(filtered, target, weight, matte, steps, checkpoint)
         lines = filtered.coefficients(matte)
