@@ -253,11 +253,8 @@ class _Run:
         self.first: dict[bytes, StepId] = {}
         for id, step in self.steps.items():
             self.first.setdefault(step.key, id)
-        self.problems = {
-            problem.where.partition(".")[0]: problem
-            for problem in reversed(request.graph.problems(request.targets))
-        }
         self.outcome = Outcome()
+        self.roots: dict[str, str] = {}
         self.entries: dict[StepId, Entry] = {}
         self.waiting: dict[StepId, set[StepId]] = {}
         self.wanted_by: dict[StepId, set[StepId]] = {}
@@ -270,8 +267,9 @@ class _Run:
             if (id := self.request.graph.stand_in(name)) is not None:
                 shown[name] = self.first[self.steps[id, self.request.scale].key]
         self.targets = set(shown.values())
+        self._doom()
         try:
-            ready = self._demand(self.targets)
+            ready = self._demand(id for id in self.targets if id[0] not in self.outcome.errors)
             while ready or self.flights:
                 while ready and len(self.flights) < self.engine.lanes:
                     self._launch(ready.pop(0))
@@ -292,6 +290,18 @@ class _Run:
         self.emit(Event(self.request.id, "finished"))
         return self.outcome
 
+    def _doom(self) -> None:
+        """Fail the nodes that the graph says cannot run, and what depends on them, at once."""
+        problems = self.request.graph.problems(self.request.targets)
+        faults = {fault.where.partition(".")[0]: fault for fault in reversed(problems)}
+        for id, step in self.steps.items():
+            sources = [source[0] for source, _ in step.inputs.values()]
+            doomed = [source for source in sources if source in self.outcome.errors]
+            if id[0] in faults:
+                self._fail(id, faults[id[0]])
+            elif doomed:
+                self._block(id, doomed[0])
+
     def _demand(self, wanted: Iterable[StepId]) -> list[StepId]:
         """Find what must run for `wanted`, walking back; give the steps that can start."""
         stack, met = list(wanted), []
@@ -308,10 +318,7 @@ class _Run:
             met.append(id)
         for id in met:
             self.waiting[id] -= self.entries.keys()
-        for id in met:
-            if id[0] in self.problems:
-                self._fail(id, self.problems[id[0]])
-        return [id for id in self.steps if id in met and not self.waiting.get(id, True)]
+        return [id for id in self.steps if id in met and not self.waiting[id]]
 
     def _join(self, id: StepId) -> bool:
         """Listen to the flight that computes this step already, if there is one."""
@@ -387,17 +394,24 @@ class _Run:
         return ready
 
     def _fail(self, id: StepId, error: QrNodesError) -> None:
-        """Record a failure, and that what depends on it is blocked by it."""
-        failed, kind, stack = id[0], "failed", [id]
+        """Record a failure, and that what waits for it is blocked by it."""
+        self._record("failed", id, error)
+        stack = list(self.wanted_by.get(id, ()))
         while stack:
-            id = stack.pop()
-            self.waiting.pop(id, None)
-            if id[0] not in self.outcome.errors:
-                self.outcome.errors[id[0]] = error
-                self.emit(Event(self.request.id, kind, *id, error=error))
-            stack += [other for other in self.wanted_by.get(id, ()) if other in self.waiting]
-            if stack:
-                kind, error = "blocked", _blocked(stack[-1][0], failed)
+            other = stack.pop()
+            if self.waiting.pop(other, None) is not None:
+                self._block(other, id[0])
+                stack += self.wanted_by.get(other, ())
+
+    def _block(self, id: StepId, by: str) -> None:
+        by = self.roots[id[0]] = self.roots.get(by, by)
+        fault = GraphError(f"it is blocked by {by!r}.", id[0], "Mend that node first.")
+        self._record("blocked", id, fault)
+
+    def _record(self, kind, id: StepId, error: QrNodesError) -> None:
+        if id[0] not in self.outcome.errors:
+            self.outcome.errors[id[0]] = error
+            self.emit(Event(self.request.id, kind, *id, error=error))
 
     def _leave(self, keep: Collection[bytes]) -> None:
         """Stop listening; stop the work that nobody else listens to or will want."""
@@ -518,10 +532,6 @@ def _shrunk(values: Mapping, job: _NodeJob, engine: Engine) -> dict[str, Any]:
     """Give a full result at a preview's size."""
     outputs, _ = values[""]
     return {name: engine.shrink(value, job.scale) for name, value in outputs.items()}
-
-
-def _blocked(node: str, by: str) -> GraphError:
-    return GraphError(f"it is blocked by {by!r}.", node, "Mend that node first.")
 
 
 def _step(node: Node, scale: float, inputs: Mapping, outside: tuple, steps: Mapping) -> Step:

@@ -132,6 +132,9 @@ def test_a_deep_chain_that_fails_blocks_all_of_it(stubs, engine):
     graph = stubs.graph("source", "fail", *["add"] * 1500)
     outcome, _ = ask(engine, graph, "add1500")
     assert len(outcome.errors) == 1501
+    assert "blocked by 'fail'" in str(outcome.errors["add1500"])
+    lost = graph.disconnect("fail", "cutout")
+    assert "blocked by 'fail'" in str(ask(engine, lost, "add1500")[0].errors["add1500"])
 
 
 def test_memo_survives_a_change_of_other_parameters(stubs, engine):
