@@ -104,8 +104,8 @@ def faulty(graph, **edits):
         ({"nodes__feather__params__sigma": 10**400}, r"feather\.sigma: "),
         ({"nodes__feather__inputs": {"cutout": "moon.cutout"}}, "linked to 'moon', which is not"),
         ({"nodes__feather__inputs": {"cutout": "load.mask"}}, "'load' has no output 'mask'"),
-        ({"nodes__feather__inputs": {"moon": "load.cutout"}}, r"feather\.moon: there is no such in"),
-        ({"nodes__feather__inputs": {"cutout": "levels.cutout"}}, "feather → levels .* form a cir|levels → feather"),
+        ({"nodes__feather__inputs": {"moon": "load.cutout"}}, r"feather\.moon: there is no such"),
+        ({"nodes__feather__inputs": {"cutout": "levels.cutout"}}, "→ .* form a circle"),
         ({"nodes__a.b": {"type": "load"}}, r"'a\.b' cannot name a node"),
     ],
 )  # fmt: skip
