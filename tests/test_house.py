@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,28 @@ def test_a_new_process_reads_its_first_picture_whatever_the_format(tmp_path, end
     Image.new("RGB", (5, 3)).save(file)
     code = f"from qr_nodes.nodes.load import load; print(load(path={str(file)!r}).shape)"
     assert python(code) == "(3, 5)\n"
+
+
+def test_the_wheel_brings_presets_and_registry_and_no_weights(tmp_path):
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    (source / "models" / "mine.onnx").write_bytes(b"weights")
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    wheel = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
+    subprocess.run(wheel, check=True, capture_output=True)
+    (file,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(tmp_path / "site")
+        assert not [name for name in archive.namelist() if name.endswith(".onnx")]
+    code = (
+        "import qr_nodes; from qr_nodes.qrgraph import presets;"
+        "from qr_nodes.inference import registry;"
+        "print(qr_nodes.__file__, len(presets()), 'u2netp' in registry.models())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(tmp_path / "site/qr_nodes/__init__.py"), "6", "True"]
