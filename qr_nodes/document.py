@@ -5,7 +5,7 @@ worker shows it at preview size at once and in full when nothing newer has come 
 events wait in a queue until `drain` takes them.
 
 State: the past and the future (graphs with the name of the edit that made them), what is
-viewed, the mailbox, the events.
+viewed and selected, the mailbox, the events.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Document:
         self.engine, self.pixels = engine, pixels
         self.past, self.future = [State(graph)], []
         self.viewed: tuple[str, ...] = ()
+        self.selected = ""
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._mail = threading.Condition()
         self._newest: tuple[int, float, Graph, tuple[str, ...]] | None = None
@@ -119,6 +120,10 @@ class Document:
         self.viewed = targets
         return self._post()
 
+    def select(self, id: str) -> None:
+        """Choose the node being worked on: what feeds it stays in memory."""
+        self.selected = id
+
     # ---- computing -------------------------------------------------------------------------
 
     def drain(self, seconds: float = 0.008) -> Iterable[Event]:
@@ -173,11 +178,20 @@ class Document:
     def _compute(self, revision: int, graph: Graph, targets: tuple[str, ...]) -> bool:
         """Show a graph, small and then in full; say whether the full one was reached."""
         scale = self._scale(graph)
+        self._pin(graph, targets)
         if scale < 1:
             request = RunRequest(graph, targets, scale, revision)
             if self._run(request, GRACE).superseded or self._newer(REST):
                 return False
         return not self._run(RunRequest(graph, targets, 1.0, revision), 0.0).superseded
+
+    def _pin(self, graph: Graph, targets: tuple[str, ...]) -> None:
+        """Keep what is viewed, and what feeds the selected node, whatever else needs room."""
+        selected = (self.selected,) if self.selected in graph.nodes else ()
+        plan = self.engine.plan(RunRequest(graph, targets + selected, self._scale(graph)))
+        steps = [id for id in plan if id[0] in targets]
+        steps += [s for id in plan if id[0] in selected for s, _ in plan[id].inputs.values()]
+        self.engine.cache.pin([plan[id].key for id in steps])
 
     def _scale(self, graph: Graph) -> float:
         return min(1.0, (PREVIEW / max(self.pixels(graph), 1)) ** 0.5)

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from qr_nodes.cache import Cache
 from qr_nodes.document import Document
 from qr_nodes.engine import Engine
 from qr_nodes.errors import ParamError
@@ -88,6 +89,24 @@ def test_a_preview_comes_first_and_then_the_full_result(stubs, engine):
     document.close()
 
 
+def test_what_is_viewed_and_what_feeds_the_selected_node_stays_in_memory(stubs):
+    engine = Engine(Cache(0))
+    document = Document(engine, stubs.graph("source", "add", "add", "add"))
+    document.select("add2")
+    document.view("add3")
+    assert document.settle()
+    stubs.taken()
+    document.set_param("add2", "amount", 5)
+    assert document.settle() and stubs.taken() == ["add", "add"]
+    document.select("")
+    document.view("add3")
+    assert document.settle()
+    document.set_param("add2", "amount", 6)
+    assert document.settle() and stubs.taken() == ["source", "add", "add", "add"]
+    document.close()
+    engine.close()
+
+
 def test_work_that_nobody_wants_is_stopped_and_the_thread_ends(engine):
     began, gave_up = threading.Event(), threading.Event()
 
@@ -112,15 +131,9 @@ def test_work_that_nobody_wants_is_stopped_and_the_thread_ends(engine):
 
 
 def test_closing_ends_what_is_being_computed(stubs):
-    engine = Engine(stubs_cache())
+    engine = Engine(Cache())
     document = Document(engine, stubs.graph("source", "add"))
     document.view("add")
     document.close()
     engine.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("qr-nodes")]
-
-
-def stubs_cache():
-    from qr_nodes.cache import Cache
-
-    return Cache()

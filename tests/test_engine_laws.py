@@ -118,9 +118,9 @@ def array(outputs) -> np.ndarray:
 
 
 class Edits(RuleBasedStateMachine):
-    @initialize(budget=st.sampled_from([0, 5000, 20_000, 1 << 28]))
-    def start(self, budget):
-        self.engine = Engine(Cache(budget))
+    @initialize(budget=st.sampled_from([0, 5000, 20_000, 1 << 28]), lanes=st.integers(1, 4))
+    def start(self, budget, lanes):
+        self.engine = Engine(Cache(budget), lanes)
         self.past, self.future = [Graph().add(TYPES["source"], "n0")], []
         self.meaning, self.meaning_of = {}, {}
 
