@@ -265,7 +265,9 @@ class _Run:
         shown = {}
         for name in self.request.targets:
             if (id := self.request.graph.stand_in(name)) is not None:
-                shown[name] = self.first[self.steps[id, self.request.scale].key]
+                # What is there in full needs no preview.
+                at = 1.0 if self._cached(id, 1.0) else self.request.scale
+                shown[name] = self.first[self.steps[id, at].key]
         self.targets = set(shown.values())
         self._doom()
         try:
@@ -304,7 +306,7 @@ class _Run:
 
     def _demand(self, wanted: Iterable[StepId]) -> list[StepId]:
         """Find what must run for `wanted`, walking back; give the steps that can start."""
-        stack, met = list(wanted), []
+        stack, met = list(wanted), set()
         while stack:
             id = stack.pop()
             if id in self.waiting or id in self.entries or id in self.flights:
@@ -315,7 +317,7 @@ class _Run:
             for source in self.waiting[id]:
                 self.wanted_by.setdefault(source, set()).add(id)
             stack += self.waiting[id]
-            met.append(id)
+            met.add(id)
         for id in met:
             self.waiting[id] -= self.entries.keys()
         return [id for id in self.steps if id in met and not self.waiting[id]]
@@ -331,16 +333,16 @@ class _Run:
         return True
 
     def _reuse(self, id: StepId) -> bool:
-        """Take a step's outputs from the cache; a target there in full needs no preview."""
-        node, scale = id
-        for at in (1.0, scale) if id in self.targets else (scale,):
-            step = self.steps[node, at]
-            if (entry := self.engine.cache.get(step.key)) is not None:
-                self.entries[id] = entry
-                self.engine.history[node] = step.made_of
-                self._tell("reused", (node, at), entry)
-                return True
-        return False
+        """Take a step's outputs from the cache if they are there."""
+        if (entry := self._cached(*id)) is None:
+            return False
+        self.entries[id] = entry
+        self.engine.history[id[0]] = self.steps[id].made_of
+        self._tell("reused", id, entry)
+        return True
+
+    def _cached(self, node: str, scale: float) -> Entry | None:
+        return self.engine.cache.get(self.steps[node, scale].key)
 
     def _launch(self, id: StepId) -> None:
         """Start computing a step in the pool."""

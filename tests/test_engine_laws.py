@@ -63,7 +63,18 @@ def law_break(cutout: Cutout, *, value: int = 1) -> Cutout:
     return cutout.with_alpha(cutout.alpha * np.float32(2))
 
 
-TYPES = {name: SPECS.pop(f"law_{name}") for name in ("source", "join", "take", "break")}
+@node("Whole", category="Stub", full_scale=True)
+def law_whole(cutout: Cutout, *, value: int = 1) -> Cutout:
+    record("law_whole", value)
+    return cutout.with_alpha(cutout.alpha - np.float32(value))
+
+
+def shrunk(value: Cutout, scale: float) -> Cutout:
+    """Stand in for resizing: what counts is that it was done, once, by this scale."""
+    return value.with_alpha(value.alpha * np.float32(scale) + 1)
+
+
+TYPES = {name: SPECS.pop(f"law_{name}") for name in ("source", "join", "take", "break", "whole")}
 
 
 class Reference:
@@ -72,35 +83,47 @@ class Reference:
     def __init__(self, graph: Graph):
         self.graph, self.known = graph, {}
 
-    def structure(self, id: str) -> tuple:
+    def sources(self, id: str) -> dict[str, str | None]:
+        """Give the node behind each input, None where nothing is linked."""
+        found = {name: self.graph.source(id, name) for name in self.graph.nodes[id].spec.inputs}
+        return {name: source and source[0] for name, source in found.items()}
+
+    def feeds(self, id: str, scale: float) -> list[tuple[str, float]]:
+        """Give the steps that a step is made from."""
+        if self.graph.nodes[id].spec.full_scale and scale < 1:
+            return [(id, 1.0)]
+        return [(source, scale) for source in self.sources(id).values() if source]
+
+    def structure(self, id: str, scale: float) -> tuple:
         node = self.graph.nodes[id]
-        sources = {name: self.graph.source(id, name) for name in node.spec.inputs}
-        inputs = tuple((n, self.structure(s[0])) for n, s in sources.items() if s)
-        return (node.spec.id, node.params["value"], inputs)
+        if node.spec.full_scale and scale < 1:
+            return ("shrunk", scale, self.structure(id, 1.0))
+        sources = self.sources(id)
+        inputs = tuple((n, self.structure(s, scale)) for n, s in sources.items() if s)
+        return (node.spec.id, node.params["value"], scale, inputs)
 
     def doomed(self, id: str) -> bool:
         """Say whether the graph alone shows that a node cannot run."""
-        spec = self.graph.nodes[id].spec
-        sources = {name: self.graph.source(id, name) for name in spec.inputs}
+        optional = self.graph.nodes[id].spec.optional
         return any(
-            self.doomed(source[0]) if source else name not in spec.optional
-            for name, source in sources.items()
+            self.doomed(source) if source else name not in optional
+            for name, source in self.sources(id).items()
         )
 
-    def value(self, id: str) -> np.ndarray | None:
+    def value(self, id: str, scale: float) -> np.ndarray | None:
         """Give the alpha or mask of a node, None if it fails or is blocked."""
-        if id not in self.known:
-            self.known[id] = self._value(id)
-        return self.known[id]
+        if (id, scale) not in self.known:
+            self.known[id, scale] = None if self.doomed(id) else self._value(id, scale)
+        return self.known[id, scale]
 
-    def _value(self, id: str) -> np.ndarray | None:
+    def _value(self, id: str, scale: float) -> np.ndarray | None:
         node = self.graph.nodes[id]
         value = np.float32(node.params["value"])
-        sources = {name: self.graph.source(id, name) for name in node.spec.inputs}
-        found = {name: self.value(source[0]) for name, source in sources.items() if source}
-        needed = set(node.spec.inputs) - node.spec.optional
-        if needed - set(found) or any(array is None for array in found.values()):
+        if any(self.value(*feed) is None for feed in self.feeds(id, scale)):
             return None
+        if node.spec.full_scale and scale < 1:
+            return self.value(id, 1.0) * np.float32(scale) + 1
+        found = {name: self.value(s, scale) for name, s in self.sources(id).items() if s}
         match node.spec.id:
             case "law_source":
                 return picture(value)
@@ -110,6 +133,8 @@ class Reference:
                 return found["mask"] * np.float32(3) + value
             case "law_break":
                 return None if value == 3 else found["cutout"] * np.float32(2)
+            case "law_whole":
+                return found["cutout"] - value
 
 
 def array(outputs) -> np.ndarray:
@@ -120,7 +145,7 @@ def array(outputs) -> np.ndarray:
 class Edits(RuleBasedStateMachine):
     @initialize(budget=st.sampled_from([0, 5000, 20_000, 1 << 28]), lanes=st.integers(1, 4))
     def start(self, budget, lanes):
-        self.engine = Engine(Cache(budget), lanes)
+        self.engine = Engine(Cache(budget), lanes, shrunk)
         self.past, self.future = [Graph().add(TYPES["source"], "n0")], []
         self.meaning, self.meaning_of = {}, {}
 
@@ -189,44 +214,56 @@ class Edits(RuleBasedStateMachine):
         keys = self.engine.keys(RunRequest(self.graph, (self.pick(a),)))
         self.engine.cache.pin(keys.values())
 
-    @rule(shown=st.lists(st.integers(0, 30), min_size=1, max_size=4))
-    def run(self, shown):
+    @rule(
+        shown=st.lists(st.integers(0, 30), min_size=1, max_size=4),
+        scale=st.sampled_from([1.0, 1.0, 0.5, 0.25]),
+    )
+    def run(self, shown, scale):
         targets = tuple(dict.fromkeys(map(self.pick, shown)))
-        request, reference = RunRequest(self.graph, targets), Reference(self.graph)
-        expected = self.smallest(request, reference)
+        request, reference = RunRequest(self.graph, targets, scale), Reference(self.graph)
+        expected, full = self.smallest(request, reference)
         RAN.clear()
         outcome = self.engine.run(request)
         assert sorted(RAN) == sorted(expected)
         for target in targets:
-            shown = self.graph.stand_in(target)
-            wanted = reference.value(shown) if shown else None
+            stand_in = self.graph.stand_in(target)
+            at = 1.0 if stand_in in full else scale
+            wanted = reference.value(stand_in, at) if stand_in else None
             assert (target in outcome.outputs) == (wanted is not None)
             if wanted is not None:
                 found = array(outcome.outputs[target])
                 assert found.dtype == np.float32 and (found == wanted).all()
 
-    def smallest(self, request, reference) -> list[tuple]:
-        """Walk back from the targets, stopping at what is cached; give what has to run."""
-        keys = self.engine.keys(request)
+    def smallest(self, request, reference) -> tuple[list[tuple], set[str]]:
+        """Walk back from the targets, stopping at what is cached.
+
+        Gives what has to run, and the targets that are there in full and need no preview.
+        """
+        plan = self.engine.plan(request)
+        keys = {id: step.key for id, step in plan.items()}
         for id, key in keys.items():
             # Equal keys mean equal pixels, and nothing equal has two keys.
-            meaning = reference.structure(id)
+            meaning = reference.structure(*id)
             assert self.meaning.setdefault(key, meaning) == meaning
             assert self.meaning_of.setdefault(meaning, key) == key
-        stack = [id for id in map(self.graph.stand_in, request.targets) if id]
+        cached = {id for id, key in keys.items() if self.engine.cache.get(key) is not None}
+        shown = {id for id in map(self.graph.stand_in, request.targets) if id}
+        full = {id for id in shown if (id, 1.0) in cached}
+        stack = [(id, request.scale) for id in shown - full]
         must, seen = {}, set()
         while stack:
             id = stack.pop()
-            if id in seen or reference.doomed(id) or self.engine.cache.get(keys[id]) is not None:
+            if id in seen or id in cached or reference.doomed(id[0]):
                 continue
             seen.add(id)
-            node = self.graph.nodes[id]
-            sources = {name: self.graph.source(id, name) for name in node.spec.inputs}
-            stack += [source[0] for source in sources.values() if source]
-            if all(reference.value(source[0]) is not None for source in sources.values() if source):
+            feeds = reference.feeds(*id)
+            stack += feeds
+            fed = all(reference.value(*feed) is not None for feed in feeds)
+            if fed and feeds != [(id[0], 1.0)]:
+                node = self.graph.nodes[id[0]]
                 must[id] = (node.spec.id, node.params["value"])
         # Two nodes of one key need one run between them.
-        return list({keys[id]: what for id, what in must.items()}.values())
+        return list({keys[id]: what for id, what in must.items()}.values()), full
 
     @invariant()
     def the_cache_counts_right(self):
