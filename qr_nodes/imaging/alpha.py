@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -109,12 +110,21 @@ def gaussian(values: np.ndarray, sigma: float, fine: float = 6.0) -> np.ndarray:
     return _on_smaller_grid(values, sigma, _convolved, fine)
 
 
-def _convolved(values: np.ndarray, sigma: float) -> np.ndarray:
+def coarseness(sigma: float, fine: float = 6.0) -> int:
+    """Say how many times coarser a grid with `fine` px per sigma may be: 1, 2, 4, …"""
+    return 1 << max(0, math.floor(math.log2(sigma / fine)))
+
+
+@lru_cache(maxsize=64)
+def _kernel(sigma: float) -> np.ndarray:
     reach = math.ceil(REACH * sigma)
     root = sigma * math.sqrt(2.0)
-    sums = [math.erf((k + 0.5) / root) for k in range(-reach - 1, reach + 1)]
-    kernel = np.diff(sums)
-    kernel /= kernel.sum()
+    kernel = np.diff([math.erf((k + 0.5) / root) for k in range(-reach - 1, reach + 1)])
+    return kernel / kernel.sum()
+
+
+def _convolved(values: np.ndarray, sigma: float) -> np.ndarray:
+    kernel = _kernel(sigma)
     blurred = cv2.sepFilter2D(values, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
     return blurred.reshape(values.shape)
 
@@ -146,7 +156,7 @@ def _on_smaller_grid(
     fine: float = 6.0,
 ) -> np.ndarray:
     """Give `blur(values, sigma)`, done on a grid 2, 4, 8, … times coarser if sigma allows it."""
-    factor = 1 << max(0, math.floor(math.log2(sigma / fine)))
+    factor = coarseness(sigma, fine)
     if factor == 1:
         return blur(values, sigma)
     # The box of the reduction, the box of the small kernel's taps and the tent of the
