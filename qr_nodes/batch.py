@@ -201,7 +201,7 @@ def cli_engine(cached: bool = True) -> Engine:
     network said is, on disk."""
     from qr_nodes import resources
 
-    disk = Disk(resources.user_folder("networks")) if cached else None
+    disk = Disk(resources.cache_folder("networks")) if cached else None
     return Engine(Cache(0, disk))
 
 

@@ -1,4 +1,7 @@
-"""Where the presets and the model registry lie: in an installed wheel or in a checkout."""
+"""Where things lie: presets and model list beside the package, the user's own in their folders.
+
+QR_NODES_HOME, if it is set, holds everything of the user's in one folder.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,28 @@ from pathlib import Path
 
 
 def folder(name: str) -> Path:
-    """Give the folder "graphs" or "models" that travels with the package."""
+    """Give the folder "graphs" or "models" that travels with the package.
+
+    An installed wheel has it inside the package, a checkout beside it.
+    """
     package = Path(__file__).parent
     installed = package / "_data" / name
     return installed if installed.is_dir() else package.parent / name
 
 
-def user_folder(name: str) -> Path:
-    """Give the user's own folder for `name`, shared between projects; it may not exist yet.
+def data_folder() -> Path:
+    """Give the folder for what the user made or added; it may not exist yet."""
+    return _user_folder("user_data_path")
 
-    "settings" lies with the user's data, everything else with what can be fetched or computed
-    again. The environment variable QR_NODES_HOME puts them all under one folder.
-    """
+
+def cache_folder(name: str) -> Path:
+    """Give the folder for `name`, which can be fetched or computed again; shared by projects."""
+    return _user_folder("user_cache_path") / name
+
+
+def _user_folder(kind: str) -> Path:
     if home := os.environ.get("QR_NODES_HOME"):
-        return Path(home) / name
+        return Path(home)
     import platformdirs
 
-    place = platformdirs.user_data_path if name == "settings" else platformdirs.user_cache_path
-    return place("qr-nodes", appauthor=False) / name
+    return getattr(platformdirs, kind)("qr-nodes", appauthor=False)

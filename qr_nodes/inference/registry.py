@@ -8,7 +8,6 @@ State: the package's list, read once per process.
 
 from __future__ import annotations
 
-import os
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from qr_nodes import resources
 from qr_nodes.errors import ModelError
-from qr_nodes.resources import folder
 
 Triple = tuple[float, float, float]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -103,24 +102,6 @@ class Listing(msgspec.Struct, forbid_unknown_fields=True):
     models: dict[FileName, Model]
 
 
-def data_folder() -> Path:
-    """Give the folder for what the user added: $QR_NODES_HOME, or the system's place."""
-    if home := os.environ.get("QR_NODES_HOME"):
-        return Path(home)
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("qr-nodes", appauthor=False))
-
-
-def cache_folder() -> Path:
-    """Give the folder for weights that can be fetched again, shared by all projects."""
-    if home := os.environ.get("QR_NODES_HOME"):
-        return Path(home, "models")
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("qr-nodes", appauthor=False), "models")
-
-
 def models() -> dict[str, Model]:
     """Give every model by name: the package's, then the user's own."""
     return packaged() | own()
@@ -139,7 +120,7 @@ def find(name: str) -> Model:
 
 def own() -> dict[str, Model]:
     """Give the models that the user added, by name."""
-    path = data_folder() / "models.json"
+    path = resources.data_folder() / "models.json"
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -152,7 +133,7 @@ def own() -> dict[str, Model]:
 @cache
 def packaged() -> dict[str, Model]:
     """Give the models of the list that travels with the package, by name."""
-    path = folder("models") / "registry.toml"
+    path = resources.folder("models") / "registry.toml"
     return _named(lambda data, type: msgspec.convert(_toml(data), type), path.read_bytes(), path)
 
 

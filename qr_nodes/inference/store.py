@@ -18,10 +18,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from qr_nodes import resources
 from qr_nodes.errors import ModelError
 from qr_nodes.inference import registry
 from qr_nodes.inference.registry import Model
-from qr_nodes.resources import folder
 
 Progress = Callable[[int, int | None], None]
 """Told bytes done and bytes in all (None if unknown), a few times a second; may raise."""
@@ -39,7 +39,11 @@ class Entry(NamedTuple):
 
 def places(model: Model) -> list[Path]:
     """Give every path at which a model's weights may lie, best first."""
-    folders = folder("models"), registry.data_folder() / "models", registry.cache_folder()
+    folders = (
+        resources.folder("models"),
+        resources.data_folder() / "models",
+        resources.cache_folder("models"),
+    )
     return list(dict.fromkeys(place / model.file for place in folders))
 
 
@@ -105,7 +109,7 @@ def fetch(name: str, progress: Progress = lambda done, total: None) -> Path:
         return find(name)
     if not model.sources:
         raise ModelError("there is no address to fetch its weights from.", name, _cure(model))
-    target = registry.cache_folder() / model.file
+    target = resources.cache_folder("models") / model.file
     failures = []
     for source in model.sources:
         with landing(target) as part:
@@ -149,7 +153,7 @@ def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Mo
     packaged = registry.packaged()
     same = next((model for model in packaged.values() if model.checksum in sums), None)
     if same and name in (None, same.name) and not settings:
-        with landing(registry.data_folder() / "models" / same.file) as part:
+        with landing(resources.data_folder() / "models" / same.file) as part:
             shutil.copyfile(path, part)
         return same
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
@@ -165,12 +169,12 @@ def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Mo
         )
     from qr_nodes.inference import guess
 
-    with landing(registry.data_folder() / "models" / f"{name}.onnx") as part:
+    with landing(resources.data_folder() / "models" / f"{name}.onnx") as part:
         shutil.copyfile(path, part)
         known = {"checksum": next(s for s in sums if s.startswith("sha256:"))}
         known |= {"name": name, "file": f"{name}.onnx", "bytes": part.stat().st_size}
         model = guess.model(part, known, settings, like=same)
-    with landing(registry.data_folder() / "models.json") as part:
+    with landing(resources.data_folder() / "models.json") as part:
         listing = registry.Listing(1, registry.own() | {name: model})
         part.write_bytes(msgspec.json.format(msgspec.json.encode(listing), indent=1))
     return model

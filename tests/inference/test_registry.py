@@ -4,6 +4,7 @@ import tomllib
 import msgspec
 import pytest
 
+from qr_nodes import resources
 from qr_nodes.errors import ModelError
 from qr_nodes.inference import registry
 from qr_nodes.resources import folder
@@ -67,14 +68,14 @@ def test_an_unknown_model_is_answered_with_those_there_are():
 )
 def test_a_faulty_list_is_refused_with_the_place(change, said):
     entry = tomllib.loads((folder("models") / "registry.toml").read_text())["models"]["u2netp"]
-    path = registry.data_folder() / "models.json"
+    path = resources.data_folder() / "models.json"
     path.write_text(json.dumps({"version": 1, "models": {"mine": entry | change}}))
     with pytest.raises(ModelError, match=rf"models\.json: .*{said}"):
         registry.models()
 
 
 def test_a_list_that_is_no_json_is_refused():
-    path = registry.data_folder() / "models.json"
+    path = resources.data_folder() / "models.json"
     path.write_text("{")
     with pytest.raises(ModelError, match="Mend or remove it"):
         registry.models()
@@ -82,5 +83,5 @@ def test_a_list_that_is_no_json_is_refused():
 
 def test_without_a_home_of_its_own_the_systems_folders_are_used(monkeypatch):
     monkeypatch.delenv("QR_NODES_HOME")
-    assert "qr-nodes" in registry.data_folder().parts
-    assert registry.cache_folder().name == "models"
+    assert "qr-nodes" in resources.data_folder().parts
+    assert resources.cache_folder("models").name == "models"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from qr_nodes import resources
 from qr_nodes.errors import Cancelled, ModelError
 from qr_nodes.inference import registry, store
 
@@ -55,12 +56,12 @@ def listed(*sources, checksum=SUM, **fields):
     entry = {"file": "small.onnx", "checksum": checksum, "licence": "Free.", "size": [8, 8]}
     entry |= {"sources": sources, "page": "https://example.org/small"} | fields
     listing = {"version": 1, "models": {"small": entry}}
-    registry.data_folder().mkdir(exist_ok=True)
-    (registry.data_folder() / "models.json").write_text(json.dumps(listing))
+    resources.data_folder().mkdir(exist_ok=True)
+    (resources.data_folder() / "models.json").write_text(json.dumps(listing))
 
 
 def place() -> Path:
-    return registry.cache_folder() / "small.onnx"
+    return resources.cache_folder("models") / "small.onnx"
 
 
 def lay(data=DATA):
@@ -70,7 +71,7 @@ def lay(data=DATA):
 
 def left() -> list[str]:
     """Names of all that lies in the folder of weights."""
-    return sorted(path.name for path in registry.cache_folder().glob("*"))
+    return sorted(path.name for path in resources.cache_folder("models").glob("*"))
 
 
 # Fetching from an address
@@ -158,7 +159,7 @@ def test_two_processes_may_fetch_the_same_model(server):
 
 
 def test_what_a_killed_process_left_is_swept_after_a_day(server):
-    old, new = (registry.cache_folder() / name for name in (".part-old", ".part-new"))
+    old, new = (resources.cache_folder("models") / name for name in (".part-old", ".part-new"))
     for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "half").write_bytes(b"x")
@@ -172,7 +173,7 @@ def test_what_a_killed_process_left_is_swept_after_a_day(server):
 def test_a_folder_that_cannot_be_written_is_named(server, monkeypatch):
     server.answers["/a"] = DATA
     listed({"url": f"{server.url}/a"})
-    registry.cache_folder().write_text("a file where a folder should be")
+    resources.cache_folder("models").write_text("a file where a folder should be")
     with pytest.raises(ModelError, match=r"small\.onnx: the file cannot be written: .*Free space"):
         store.fetch("small")
 
@@ -296,7 +297,7 @@ def test_checking_a_large_file_can_be_stopped():
 def test_the_inventory_tells_what_is_here():
     listed()
     lay()
-    (registry.cache_folder() / "u2net.onnx").write_bytes(b"half")
+    (resources.cache_folder("models") / "u2net.onnx").write_bytes(b"half")
     states = {entry.model.name: (entry.state, entry.path) for entry in store.inventory()}
     assert states["small"] == ("present", place())
     assert states["u2net"] == ("damaged", None)

@@ -6,6 +6,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from qr_nodes import resources
 from qr_nodes.errors import DeviceError, ModelError
 from qr_nodes.inference import devices, registry, session, store
 from qr_nodes.inference.devices import CPU, Device
@@ -38,7 +39,7 @@ def network(monkeypatch):
     """Put a function of the small picture and the device in the network's place."""
 
     def put(answer):
-        path = registry.cache_folder() / "u2netp.onnx"
+        path = resources.cache_folder("models") / "u2netp.onnx"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"weights")
         monkeypatch.setattr(store, "find", lambda *args: path)
