@@ -19,10 +19,13 @@ TILE = 64
 """Side of the squares that are solved down to single pixels, px."""
 
 CELL = 8
-"""Side of the cells that are solved over the whole surroundings, px; also a tile's halo."""
+"""Side of the cells that are solved over the whole surroundings, px."""
+
+HALO = 4
+"""How far around a tile its pixels are asked: as far as solving two levels reaches, px."""
 
 BATCH = 12
-"""Tiles solved together: what they need stays within a few MB."""
+"""Tiles solved together: few enough to stay in the cache, enough to keep it busy."""
 
 PRIOR = 0.1
 """Weight of the colour found one level up against that of a pixel."""
@@ -66,40 +69,44 @@ def decontaminated(
         those with alpha 0 farther than `spread` from the others, are unchanged.
     """
     todo = _to_clean(alpha, spread, where, checkpoint)
-    out, top = color, np.float32(SCALE[color.dtype])
-    for rows, cols, clean in foreground_tiles(color, alpha, todo, checkpoint):
-        if out is color:
-            out = color.copy()
-        old = color[rows, cols]
-        amount = strength if where is None else strength * where[rows, cols][..., None]
-        new = old + (clean * top - old) * amount
-        if top > 1:
-            np.rint(new, out=new)
-        np.copyto(out[rows, cols], new, casting="unsafe", where=todo[rows, cols, None] > 0)
+    tiles = tiles_that_hold(todo, TILE)
+    if not len(tiles):
+        return color
+    # Everything happens within the tiles' bounding box and one tile more of surroundings.
+    (top, left), (bottom, right) = tiles.min(0), tiles.max(0) + 2 * TILE
+    top, left = max(top - TILE, 0), max(left - TILE, 0)
+    box, tiles = (slice(top, bottom), slice(left, right)), tiles - (top, left)
+    checkpoint()
+    out = color.copy()
+    old, alpha, todo, new = color[box], alpha[box], todo[box], out[box]
+    where = where if where is None else where[box]
+    for batch, picture, clean in _foreground(old, alpha, tiles, checkpoint):
+        if where is not None:
+            clean -= picture
+            clean *= strength * _gather(where, batch, 0)
+            clean += picture
+        elif strength < 1:
+            clean *= strength
+            clean += picture * np.float32(1 - strength)
+        clean = _in_depth(clean, color.dtype)
+        for (y, x), tile in zip(batch, np.split(clean, len(batch), axis=1), strict=True):
+            mask = todo[y : y + TILE, x : x + TILE]
+            h, w = mask.shape
+            cv2.copyTo(tile[:h, :w], mask, new[y : y + h, x : x + w])
     return out
 
 
-def foreground_tiles(
-    color: np.ndarray,
-    alpha: np.ndarray,
-    todo: np.ndarray,
-    checkpoint: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Estimate the foreground in the tiles that hold a pixel to do.
-
-    Parameters
-    ----------
-    color, alpha, checkpoint
-        As in `decontaminated`.
-    todo : (H, W) uint8
-        Non-zero where the foreground is wanted.
+def _foreground(
+    color: np.ndarray, alpha: np.ndarray, tiles: np.ndarray, checkpoint: Callable[[], None]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Estimate the foreground in the `tiles`, (n, 2) top left corners.
 
     Yields
     ------
-    rows, cols : slice
-        Where the tile lies.
-    foreground : (h, w, 3) float32 in [0, 1]
-        The foreground's colours there.
+    batch : (k, 2)
+        Corners of the next few tiles.
+    picture, foreground : (3, TILE, k · TILE) float32 in [0, 1]
+        Colours of these tiles, side by side.
 
     References
     ----------
@@ -107,18 +114,8 @@ def foreground_tiles(
     for solving from coarse to fine; Forte, "Approximate fast foreground colour estimation",
     ICIP 2021, for the closed-form step with a blurred prior.
     """
-    tiles = tiles_that_hold(todo)
-    if not len(tiles):
-        return
-    # Everything happens within the tiles' bounding box and one tile more of surroundings.
-    (y0, x0), (y1, x1) = tiles.min(0), tiles.max(0)
-    y0, x0 = max(y0 - TILE, 0), max(x0 - TILE, 0)
-    color = color[y0 : y1 + 2 * TILE, x0 : x1 + 2 * TILE]
-    alpha = alpha[y0 : y1 + 2 * TILE, x0 : x1 + 2 * TILE]
-    tiles = tiles - (y0, x0)
     batches = [tiles[i : i + BATCH] for i in range(0, len(tiles), BATCH)]
-
-    cells = _cells(color, alpha)
+    cells = _cells(color, alpha, checkpoint)
     for batch in batches:
         checkpoint()
         _add_up(cells, color, alpha, batch)
@@ -126,13 +123,9 @@ def foreground_tiles(
     # One more cell around whole tiles: beyond the picture its border goes on.
     ends = [(1, 1 + -length % (TILE // CELL)) for length in found.shape[1:]]
     found = np.pad(found, ((0, 0), *ends), mode="edge")
-
     for batch in batches:
         checkpoint()
-        for (y, x), clean in zip(batch, _solve_tiles(found, color, alpha, batch), strict=True):
-            clean = clean[: alpha.shape[0] - y, : alpha.shape[1] - x]
-            h, w = clean.shape[:2]
-            yield slice(y0 + y, y0 + y + h), slice(x0 + x, x0 + x + w), clean
+        yield batch, *_solve_tiles(found, color, alpha, batch)
 
 
 def _to_clean(alpha, spread, where, checkpoint) -> np.ndarray:
@@ -150,11 +143,11 @@ def _to_clean(alpha, spread, where, checkpoint) -> np.ndarray:
     return todo
 
 
-def tiles_that_hold(todo: np.ndarray, side: int = TILE) -> np.ndarray:
+def tiles_that_hold(todo: np.ndarray, side: int) -> np.ndarray:
     """Give (n, 2) top left corners of the tiles that hold a pixel of `todo` (H, W) uint8."""
     height, width = todo.shape
-    held = np.bitwise_or.reduceat(todo, np.arange(0, height, side), axis=0)
-    held = np.bitwise_or.reduceat(held, np.arange(0, width, side), axis=1)
+    held = np.stack([todo[y : y + side].max(axis=0) for y in range(0, height, side)])
+    held = np.maximum.reduceat(held, np.arange(0, width, side), axis=1)
     return np.argwhere(held) * side
 
 
@@ -189,7 +182,7 @@ def colors_apart(
 #   0 α   1:4 I   4 α²   5:8 αI   8 1, if the pixels have weights
 # Colours of a cell, weighted by how much its pixels show of them:
 #   0 a   1:4 aF   4 b   5:8 bB
-# A batch of tiles is held one below the other, as one high picture.
+# A batch of tiles is held side by side, as one wide picture.
 
 
 def _sums(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -200,25 +193,36 @@ def _sums(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _cells(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _cells(color: np.ndarray, alpha: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
     """Give the sums of cells of CELL × CELL px, as if each had one alpha and one colour."""
-    size = -(-alpha.shape[1] // CELL), -(-alpha.shape[0] // CELL)
-    small = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    picture = small.transpose(2, 0, 1) * np.float32(1 / SCALE[color.dtype])
-    return _sums(picture, small_alpha)
+    small = [_shrunk(plane, checkpoint) for plane in (color, alpha)]
+    picture = small[0].transpose(2, 0, 1) * np.float32(1 / SCALE[color.dtype])
+    return _sums(picture, small[1])
+
+
+def _shrunk(plane: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
+    """Give cells of CELL × CELL px their mean, of every fourth row: enough for surroundings."""
+    height, width = plane.shape[:2]
+    rows, columns = max(height // CELL, 1), max(width // CELL, 1)
+    small = np.empty((rows, columns, *plane.shape[2:]), plane.dtype)
+    whole = plane[:, : max(width // CELL * CELL, width % CELL)]
+    for top in range(0, rows, TILE):
+        checkpoint()
+        part = small[top : top + TILE]
+        pixels = whole[top * CELL : (top + len(part)) * CELL : 4]
+        cv2.resize(pixels, (columns, len(part)), dst=part, interpolation=cv2.INTER_AREA)
+    # What is left over at the lower and the right border is as the cells beside it.
+    ends = -(-height // CELL) - rows, -(-width // CELL) - columns
+    return cv2.copyMakeBorder(small, 0, ends[0], 0, ends[1], cv2.BORDER_REPLICATE)
 
 
 def _add_up(cells: np.ndarray, color: np.ndarray, alpha: np.ndarray, batch: np.ndarray) -> None:
     """Put the true sums of each pixel of the tiles in `batch` into `cells`."""
-    sums = _sums(*_gather(color, alpha, batch, 0))
+    sums = _sums(_picture(color, batch, 0), _gather(alpha, batch, 0))
+    while sums.shape[1] > TILE // CELL:
+        sums = _halved(sums)
     side = TILE // CELL
-    tall = cv2.resize(
-        sums.reshape(-1, TILE), (side, sums[..., 0].size // CELL), interpolation=cv2.INTER_AREA
-    )
-    for (y, x), tile in zip(
-        batch // CELL, tall.reshape(8, -1, side, side).swapaxes(0, 1), strict=True
-    ):
+    for (y, x), tile in zip(batch // CELL, np.split(sums, len(batch), axis=2), strict=True):
         room = cells[:, y : y + side, x : x + side]
         room[:] = tile[:, : room.shape[1], : room.shape[2]]
 
@@ -242,53 +246,65 @@ def _solve_cells(sums: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray
     return found
 
 
-def _solve_tiles(found, color, alpha, batch) -> np.ndarray:
-    """Give the (n, TILE, TILE, 3) foreground of the tiles in `batch`.
+def _solve_tiles(found, color, alpha, batch) -> tuple[np.ndarray, np.ndarray]:
+    """Give picture and foreground (3, TILE, n · TILE) of the n tiles in `batch`.
 
     `found` holds the weighted colours of cells with one more cell around.
     """
     side = TILE // CELL + 2
     pieces = [found[:, y : y + side, x : x + side] for y, x in batch // CELL]
-    found = np.concatenate(pieces, axis=1)
-    picture, alpha = _gather(color, alpha, batch, CELL)
-    finer = [_halved(_sums(picture, alpha))]
-    finer.append(_halved(finer[0]))
-    for level in reversed(finer):
-        found = _solved(level, _doubled(found))
-    found = _doubled(found)
-    fore, back = found[1:4] / found[0], found[5:8] / found[4]
+    found = _doubled(np.concatenate(pieces, axis=2))
+    # From the tiles' halves of cells on, no more than the halo is needed.
+    found = _inner(found, len(batch), 1)
+    picture, alpha = _picture(color, batch, HALO), _gather(alpha, batch, HALO)
+    fine = _halved(_sums(picture, alpha))
+    for level in (_halved(fine), fine):
+        found = _doubled(_solved(level, found))
+    found, picture, alpha = (x[..., HALO:-HALO, :] for x in (found, picture, alpha))
     # One pixel's least squares: the misfit goes to F and B as they take part in it.
-    misfit = picture - back
-    back -= fore
-    back *= alpha
-    misfit += back
-    misfit *= alpha / (1 + PRIOR - 2 * alpha * (1 - alpha))
-    fore += misfit
+    share = alpha / (1 + PRIOR - 2 * alpha * (1 - alpha))
+    fore = found[1:4] * ((1 - share * alpha) / found[0])
+    fore += picture * share
+    fore -= found[5:8] * (share * (1 - alpha) / found[4])
     np.clip(fore, 0, 1, out=fore)
-    fore = fore.reshape(3, len(batch), TILE + 2 * CELL, TILE + 2 * CELL)
-    return fore[:, :, CELL:-CELL, CELL:-CELL].transpose(1, 2, 3, 0)
+    return _inner(picture, len(batch), HALO, 0), _inner(fore, len(batch), HALO, 0)
 
 
-def _gather(color, alpha, batch, halo) -> tuple[np.ndarray, np.ndarray]:
-    """Give colours in [0, 1] (3, n·side, side) and alpha (n·side, side) of tiles with a halo.
+def _inner(planes: np.ndarray, count: int, margin: int, above: int | None = None) -> np.ndarray:
+    """Cut `margin` columns and `above` rows off either side of each of `count` tiles."""
+    above = margin if above is None else above
+    planes = planes[:, above : planes.shape[1] - above]
+    tiles = planes.reshape(*planes.shape[:2], count, -1)[..., margin:-margin]
+    return tiles.reshape(*planes.shape[:2], -1)
 
-    Beyond the picture its border goes on.
-    """
-    (height, width), side = alpha.shape, TILE + 2 * halo
-    picture = np.empty((3, len(batch), side, side), np.float32)
-    matte = np.empty((len(batch), side, side), np.float32)
-    for i, (y, x) in enumerate(batch - halo):
-        ys, xs = slice(max(y, 0), y + side), slice(max(x, 0), x + side)
-        tile, tile_alpha = color[ys, xs], alpha[ys, xs]
-        if tile_alpha.shape != (side, side):
+
+def _picture(color: np.ndarray, batch: np.ndarray, halo: int) -> np.ndarray:
+    """Give colours in [0, 1] (3, side, n · side) of tiles with a halo."""
+    tiles = _gather(color, batch, halo).transpose(2, 0, 1)
+    return np.multiply(tiles, np.float32(1 / SCALE[color.dtype]), order="C")
+
+
+def _gather(plane: np.ndarray, batch: np.ndarray, halo: int) -> np.ndarray:
+    """Give (side, n · side, ...) of the n tiles with a halo; beyond the picture its border."""
+    (height, width), side = plane.shape[:2], TILE + 2 * halo
+    out = np.empty((side, len(batch) * side, *plane.shape[2:]), plane.dtype)
+    for i, (y, x) in enumerate((batch - halo).tolist()):
+        tile = plane[max(y, 0) : y + side, max(x, 0) : x + side]
+        if tile.shape[:2] != (side, side):
             ends = max(-y, 0), max(y + side - height, 0), max(-x, 0), max(x + side - width, 0)
             tile = cv2.copyMakeBorder(tile, *ends, cv2.BORDER_REPLICATE)
-            tile_alpha = cv2.copyMakeBorder(tile_alpha, *ends, cv2.BORDER_REPLICATE)
-        picture[:, i] = tile.transpose(2, 0, 1)
-        matte[i] = tile_alpha
-    if color.dtype != np.float32:
-        picture *= np.float32(1 / SCALE[color.dtype])
-    return picture.reshape(3, -1, side), matte.reshape(-1, side)
+        out[:, i * side : (i + 1) * side] = tile
+    return out
+
+
+def _in_depth(planes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Give planes (3, h, w) in [0, 1] as colours (h, w, 3) of `dtype`."""
+    if dtype == np.uint8:
+        planes = cv2.convertScaleAbs(planes.reshape(-1, planes.shape[2]), alpha=255)
+        return cv2.merge(list(planes.reshape(3, -1, planes.shape[1])))
+    if dtype == np.uint16:
+        planes = np.rint(planes * np.float32(65535)).astype(dtype)
+    return cv2.merge(list(planes))
 
 
 def _total(sums: np.ndarray) -> np.ndarray | float:
@@ -298,24 +314,31 @@ def _total(sums: np.ndarray) -> np.ndarray | float:
 
 def _solved(sums: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Give each cell's weighted colours from its sums and those expected there, `found`."""
-    alpha, alpha2 = sums[0], sums[4]
-    ff, fb = alpha2, alpha - alpha2
+    alpha, ff = sums[0], sums[4]
+    fb = alpha - ff
     bb = _total(sums) - alpha - fb
-    fore, back = found[1:4] / found[0], found[5:8] / found[4]
-    to_fore = sums[5:8] - ff * fore - fb * back
-    to_back = sums[1:4] - sums[5:8] - fb * fore - bb * back
+    # Least squares: (ff + PRIOR) F + fb B = αI + PRIOR F', fb F + (bb + PRIOR) B = βI + PRIOR B'.
+    to_fore = found[1:4] * (PRIOR / found[0])
+    to_fore += sums[5:8]
+    to_back = found[5:8] * (PRIOR / found[4])
+    to_back += sums[1:4]
+    to_back -= sums[5:8]
     of_fore, of_back = ff + PRIOR, bb + PRIOR
     scale = 1 / (of_fore * of_back - fb * fb)
     of_fore *= scale
     of_back *= scale
     fb *= scale
-    fore += of_back * to_fore - fb * to_back
-    back += of_fore * to_back - fb * to_fore
     out = np.empty_like(found)
     np.add(ff, DOUBT, out=out[0])
     np.add(bb, DOUBT, out=out[4])
-    np.multiply(np.clip(fore, 0, 1, out=fore), out[0], out=out[1:4])
-    np.multiply(np.clip(back, 0, 1, out=back), out[4], out=out[5:8])
+    for mine, other, own, weight, color in (
+        (to_fore, to_back, of_back, out[0], out[1:4]),
+        (to_back, to_fore, of_fore, out[4], out[5:8]),
+    ):
+        np.multiply(mine, own, out=color)
+        color -= other * fb
+        np.clip(color, 0, 1, out=color)
+        color *= weight
     return out
 
 
@@ -332,5 +355,8 @@ def _halved(planes: np.ndarray) -> np.ndarray:
 
 def _doubled(planes: np.ndarray) -> np.ndarray:
     """Interpolate planes to twice as many rows and columns."""
-    size = 2 * planes.shape[2], 2 * planes.shape[1]
-    return np.stack([cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in planes])
+    count, rows, columns = planes.shape
+    out = np.empty((count, 2 * rows, 2 * columns), np.float32)
+    for plane, large in zip(planes, out, strict=True):
+        cv2.resize(plane, large.shape[::-1], dst=large, interpolation=cv2.INTER_LINEAR)
+    return out
