@@ -17,6 +17,9 @@ from qr_nodes.imaging.palette import Palette, blocks
 SMALL = 384
 """Longer side of the small copy in px."""
 
+HALVED = 4
+"""Multiple of it from which a picture is halved first."""
+
 FULL = 0.12
 """Share of the region's brightest and of its darkest parts that count as opaque at full haze."""
 
@@ -38,6 +41,8 @@ ALIKE = 0.4
 SOLID = 0.95
 """Alpha from which a pixel counts as part of what encloses a hole."""
 
+SQUARE = np.ones((9, 9), np.uint8)
+"""What fits into an area but not into an edge, on the small copy."""
 
 _ONE = np.float32(1)
 
@@ -140,10 +145,12 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
     -------
     region : (H, W) float32 in [0, 1], or None if there is nothing see-through
     """
+    # Most subjects are clearly solid, which a quick look shows.
+    small = _small(alpha, quick=True)
+    if _plateau(small).sum() < FOUND / 2 * (small > 0.05).sum():
+        return None
     small = _small(alpha)
-    undecided = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
-    square = np.ones((9, 9), np.uint8)
-    plateau = cv2.morphologyEx(undecided, cv2.MORPH_OPEN, square)
+    plateau = _plateau(small)
     if plateau.sum() < FOUND * (small > 0.05).sum():
         return None
     picture = _small(color)
@@ -155,7 +162,7 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
         # A rim share is at most 1; subjects under 1 % of the picture are left alone.
         if share >= FOUND and subject.mean() > 0.01:
             outline = (subject & (small > 0.1)).astype(np.uint8)
-            around = cv2.dilate(subject.astype(np.uint8), square)
+            around = cv2.dilate(subject.astype(np.uint8), SQUARE)
             if share * _rim_share(picture, outline) >= FOUND:
                 scene = _scene(picture, small, around.astype(np.float32))
                 if scene is not None and scene.alike[subject].mean() >= ALIKE:
@@ -164,6 +171,12 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
         return None
     region = cv2.blur(found.astype(np.float32), (5, 5))
     return cv2.resize(region, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _plateau(small: np.ndarray) -> np.ndarray:
+    """Say where a small matte is undecided over an area."""
+    undecided = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
+    return cv2.morphologyEx(undecided, cv2.MORPH_OPEN, SQUARE)
 
 
 def holes_closed(
@@ -186,9 +199,9 @@ def holes_closed(
     Returns
     -------
     alpha : (H, W) float32 in [0, 1]
-        1 in holes that were closed; the same array if there were none.
+        1 in holes that were closed; the same array if none were.
     """
-    solid = (alpha >= SOLID).astype(np.uint8)
+    solid = (alpha >= SOLID).view(np.uint8)
     outlines, tree = cv2.findContours(solid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     checkpoint()
     limit = largest * cv2.countNonZero(solid)
@@ -199,10 +212,10 @@ def holes_closed(
     ]
     if not holes:
         return alpha
-    small, picture = _small(alpha), _small(color)
+    small, picture = _small(alpha, quick=True), _small(color, quick=True)
     theirs = Palette.of(picture, ((small <= EMPTY) & ~_drawn(holes, small, alpha.shape)) * _ONE)
     own = Palette.of(picture, (small >= SOLID) * _ONE)
-    out = np.array(alpha)
+    out = alpha
     for outline in holes:
         checkpoint()
         left, top, width, height = cv2.boundingRect(outline)
@@ -213,6 +226,8 @@ def holes_closed(
         seen = _unit(color[box])
         mine = own.common_in(seen, box, alpha.shape)[inside]
         if mine.mean() > theirs.common_in(seen, box, alpha.shape)[inside].mean() + 0.1:
+            if out is alpha:
+                out = np.array(alpha)
             out[box][hole > 0] = 1.0
     return out
 
@@ -369,11 +384,21 @@ def _range(color: np.ndarray, region: np.ndarray, share: float) -> tuple[float, 
     return float(dark), float(bright)
 
 
-def _small(values: np.ndarray) -> np.ndarray:
-    """Average a picture or mask down to `SMALL` px, as float32 in [0, 1]."""
+def _small(values: np.ndarray, quick: bool = False) -> np.ndarray:
+    """Average a picture or mask down to `SMALL` px, as float32 in [0, 1].
+
+    `quick` is for counting colours and areas: an odd row or column may get lost, and averages
+    are rounded on the way.
+    """
     height, width = values.shape[:2]
     scale = min(1.0, SMALL / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Halving is many times faster than other ratios.
+    while quick and max(height, width) >= 2 * SMALL and min(height, width) >= 2:
+        height, width = height // 2, width // 2
+        even = values[: 2 * height, : 2 * width]
+        values = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        values = values.reshape(height, width, *even.shape[2:])
     small = cv2.resize(np.ascontiguousarray(values), size, interpolation=cv2.INTER_AREA)
     return _unit(small).reshape(size[1], size[0], *values.shape[2:])
 
