@@ -50,12 +50,19 @@ class Document:
     pixels : callable
         Gives the number of pixels that a graph's pictures have, for the size of a preview;
         0 if that is not known.
+    watch_all : bool
+        Bring every node up to date at preview size, for their thumbnails, not only what is
+        viewed.
     """
 
     def __init__(
-        self, engine: Engine, graph: Graph = Graph(), pixels: Callable[[Graph], int] = lambda g: 0
+        self,
+        engine: Engine,
+        graph: Graph = Graph(),
+        pixels: Callable[[Graph], int] = lambda graph: 0,
+        watch_all: bool = False,
     ):
-        self.engine, self.pixels = engine, pixels
+        self.engine, self.pixels, self.watch_all = engine, pixels, watch_all
         self.past, self.future = [State(graph)], []
         self.viewed: tuple[str, ...] = ()
         self.selected = ""
@@ -179,11 +186,20 @@ class Document:
         """Show a graph, small and then in full; say whether the full one was reached."""
         scale = self._scale(graph)
         self._pin(graph, targets)
-        if scale < 1:
-            request = RunRequest(graph, targets, scale, revision)
-            if self._run(request, GRACE).superseded or self._newer(REST):
+        if scale < 1 or self.watch_all:
+            request = RunRequest(graph, self._watched(graph, targets), scale, revision)
+            if self._run(request, GRACE if scale < 1 else 0.0).superseded:
+                return False
+            if scale < 1 and self._newer(REST):
                 return False
         return not self._run(RunRequest(graph, targets, 1.0, revision), 0.0).superseded
+
+    def _watched(self, graph: Graph, targets: tuple[str, ...]) -> tuple[str, ...]:
+        """Give what is shown small: the targets, or every node that writes no file as well."""
+        if not self.watch_all or not targets:
+            return targets
+        live = [id for id, node in graph.nodes.items() if "file" not in node.spec.outputs]
+        return tuple(dict.fromkeys((*targets, *live)))
 
     def _pin(self, graph: Graph, targets: tuple[str, ...]) -> None:
         """Keep what is viewed, and what feeds the selected node, whatever else needs room."""

@@ -107,6 +107,17 @@ def test_what_is_viewed_and_what_feeds_the_selected_node_stays_in_memory(stubs):
     engine.close()
 
 
+def test_every_node_is_watched_if_asked(stubs, engine):
+    graph = stubs.graph("source", "add").add(stubs.specs["source"], "aside")
+    document = Document(engine, graph.set_param("aside", "value", 3.0), watch_all=True)
+    document.view("add")
+    assert document.settle()
+    told = {e.node: e.kind for e in document.drain(1) if e.kind in ("done", "reused")}
+    assert set(told) == {"source", "add", "aside"}
+    document.undo()
+    document.close()
+
+
 def test_work_that_nobody_wants_is_stopped_and_the_thread_ends(engine):
     began, gave_up = threading.Event(), threading.Event()
 
