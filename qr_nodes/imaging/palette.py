@@ -61,10 +61,11 @@ class Palette:
         side = max(height, width) / CELLS
         rows, cols = math.ceil(height / side), math.ceil(width / side)
         y, x = ((np.arange(n) / side).astype(np.intp) for n in (height, width))
-        counted = weight > 0
-        place = (y[:, None] * cols + x)[counted]
-        flat = place * BINS**3 + _bin(color[counted], BINS)
-        counts = np.bincount(flat, weight[counted], rows * cols * BINS**3)
+        counted = np.flatnonzero(weight > 0)
+        place, weight = ((y[:, None] * cols + x).ravel()[counted], weight.ravel()[counted])
+        colors = np.take(color.reshape(-1, 3), counted, axis=0)
+        flat = place * BINS**3 + _bin(colors, BINS)
+        counts = np.bincount(flat, weight, rows * cols * BINS**3)
         counts = counts.reshape(rows, cols, BINS, BINS, BINS).astype(np.float32)
         for axis, sigma in enumerate((SPREAD, SPREAD, 0.6, 0.6, 0.6)):
             counts = _along(counts, axis, _blur(counts.shape[axis], sigma))

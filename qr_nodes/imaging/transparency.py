@@ -147,7 +147,7 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
     """
     # Most subjects are clearly solid, which a quick look shows.
     small = _small(alpha, quick=True)
-    if _plateau(small).sum() < FOUND / 2 * (small > 0.05).sum():
+    if _plateau(small).sum() < 0.9 * FOUND * (small > 0.05).sum():
         return None
     small = _small(alpha)
     plateau = _plateau(small)
