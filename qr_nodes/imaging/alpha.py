@@ -19,6 +19,9 @@ REACH = 4.0
 SHIFT = 3.0
 """Sigmas that a full shift moves the edge: 0.13 % of the softness stays on the other side."""
 
+FAINT = 1 / 1024
+"""Range of alpha, a quarter of an 8-bit step, within which a blur is not worth its while."""
+
 
 def feathered(
     alpha: np.ndarray,
@@ -47,10 +50,8 @@ def feathered(
     feathered : (H, W) float32 in [0, 1]
         Exactly 0 or 1 farther than `REACH` sigmas (and the shift) from the edge.
     """
-    return _snapped(
-        _on_smaller_grid(
-            alpha, sigma, lambda small, inner: _feathered(small, inner, shift, checkpoint)
-        )
+    return _on_smaller_grid(
+        alpha, sigma, lambda small, inner: _feathered(small, inner, shift, checkpoint)
     )
 
 
@@ -135,11 +136,16 @@ def _feathered(
     out = np.array(alpha)
     move = SHIFT * sigma * shift
     reach = math.ceil(REACH * sigma) + (math.ceil(abs(move)) + 8 if move else 0)
-    for box, padded, inner in soft_tiles(alpha, reach):
+    for box, padded, inner in soft_tiles(alpha, reach, matters=_uneven):
         checkpoint()
         window = grown(alpha[padded], move) if move else alpha[padded]
-        out[box] = _convolved(window, sigma)[inner]
+        out[box] = _snapped(_convolved(window, sigma)[inner])
     return out
+
+
+def _uneven(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Say where a blur would show, given the least and largest alpha around."""
+    return high - low > FAINT
 
 
 def _snapped(alpha: np.ndarray) -> np.ndarray:
@@ -173,8 +179,8 @@ def _reduced(values: np.ndarray, factor: int) -> np.ndarray:
     """Average squares of `factor` px; the border is continued to whole squares."""
     height, width = values.shape
     down, right = -height % factor, -width % factor
-    whole = cv2.copyMakeBorder(
-        np.ascontiguousarray(values), 0, down, 0, right, cv2.BORDER_REPLICATE
-    )
+    whole = np.ascontiguousarray(values)
+    if down or right:
+        whole = cv2.copyMakeBorder(whole, 0, down, 0, right, cv2.BORDER_REPLICATE)
     size = ((width + right) // factor, (height + down) // factor)
     return cv2.resize(whole, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
