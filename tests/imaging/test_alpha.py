@@ -60,6 +60,14 @@ def test_far_from_the_edge_nothing_changes():
     assert (soft[far_out] == 0).all()
 
 
+def test_faint_unevenness_passes_untouched():
+    alpha = disk(437, 653, 60)
+    alpha[:, 450:] = np.random.default_rng(4).random((437, 203), dtype=np.float32) / 1100
+    soft = feathered(alpha, 3)
+    assert np.array_equal(soft[:, 480:], alpha[:, 480:])
+    assert np.abs(soft - gaussian(alpha, 3)).max() < 1 / 255
+
+
 @pytest.mark.parametrize("sigma", [3, 30])
 def test_the_subject_stays_opaque_at_the_frame(sigma):
     soft = feathered(hard_edge(233, 411, 200), sigma)

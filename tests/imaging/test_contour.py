@@ -115,6 +115,22 @@ def test_hair_stays():
     assert np.abs(smoothed(strands, 4) - strands).max() < 0.01
 
 
+def test_what_is_nowhere_near_a_contour_stays_exactly():
+    noise = np.random.default_rng(3).random((151, 163), dtype=np.float32)
+    for faint in (0.09 * noise, 1 - 0.09 * noise):
+        assert np.array_equal(smoothed(faint, 1.5), faint)
+
+
+def test_pieces_give_what_the_whole_gives():
+    y, x = np.mgrid[:437, :653]
+    away = np.hypot(y - 215, x - 300) + 3 * np.sin(np.arctan2(y - 215, x - 300) * 40)
+    alpha = gaussian(np.clip(150.5 - away, 0, 1).astype(np.float32), 1)
+    part = smoothed(np.ascontiguousarray(alpha[:, :400]), 2)
+    whole = smoothed(alpha, 2)
+    assert np.abs(part - whole[:, :400])[:, :360].max() < 1 / 255
+    assert np.abs(whole - alpha).max() > 0.1
+
+
 def test_constants_stay():
     for value in (0.0, 0.3, 1.0):
         for shape in ((1, 1), (1, 50), (37, 53)):

@@ -35,3 +35,13 @@ def test_tiles_leave_far_regions_out():
     alpha = np.zeros((1000, 1500), np.float32)
     alpha[480:520, 700:760] = 1
     assert sum(np.ones(alpha.shape)[box].size for box, _, _ in soft_tiles(alpha, 8)) < 40_000
+
+
+def test_tiles_keep_to_what_matters():
+    alpha = np.zeros((400, 600), np.float32)
+    alpha[50:60, 50:60] = 0.2
+    alpha[300:310, 450:460] = 1
+    (tile,) = soft_tiles(alpha, 8, matters=lambda low, high: high - low > 0.5)
+    rows, cols = tile[0]
+    assert 280 <= rows.start <= 292 and 318 <= rows.stop <= 330
+    assert 430 <= cols.start <= 442 and 468 <= cols.stop <= 480
