@@ -169,18 +169,34 @@ def _on_smaller_grid(
     # enlargement blur too; what they add to the variance is taken off the Gaussian.
     inner = math.sqrt(sigma**2 + 1 / 6 - factor**2 / 3) / factor
     small = blur(_reduced(values, factor), inner)
-    height, width = values.shape
-    size = (small.shape[1] * factor, small.shape[0] * factor)
-    large = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(large[:height, :width])
+    return _enlarged(small, factor, values.shape)
 
 
 def _reduced(values: np.ndarray, factor: int) -> np.ndarray:
     """Average squares of `factor` px; the border is continued to whole squares."""
-    height, width = values.shape
-    down, right = -height % factor, -width % factor
-    whole = np.ascontiguousarray(values)
-    if down or right:
-        whole = cv2.copyMakeBorder(whole, 0, down, 0, right, cv2.BORDER_REPLICATE)
-    size = ((width + right) // factor, (height + down) // factor)
-    return cv2.resize(whole, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
+    height, width = (-(-length // factor) for length in values.shape)
+    small = np.empty((height, width), np.float32)
+    for rows, _, _ in strips(height, width * factor**2):
+        part = values[rows.start * factor : rows.stop * factor]
+        down = (rows.stop - rows.start) * factor - part.shape[0]
+        right = width * factor - part.shape[1]
+        part = np.ascontiguousarray(part)
+        if down or right:
+            part = cv2.copyMakeBorder(part, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        size = (width, rows.stop - rows.start)
+        reduced = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        small[rows] = reduced.reshape(size[::-1])
+    return small
+
+
+def _enlarged(small: np.ndarray, factor: int, shape: tuple[int, int]) -> np.ndarray:
+    """Interpolate linearly to squares of `factor` px, cut to `shape`."""
+    out = np.empty(shape, np.float32)
+    for rows, padded, inner in strips(small.shape[0], small.shape[1] * factor**2, halo=1):
+        part = small[padded]
+        size = (part.shape[1] * factor, part.shape[0] * factor)
+        large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR).reshape(size[::-1])
+        into = out[rows.start * factor : rows.stop * factor]
+        top = inner.start * factor
+        into[...] = large[top : top + into.shape[0], : shape[1]]
+    return out
