@@ -51,7 +51,10 @@ def feathered(
         Exactly 0 or 1 farther than `REACH` sigmas (and the shift) from the edge.
     """
     return _on_smaller_grid(
-        alpha, sigma, lambda small, inner: _feathered(small, inner, shift, checkpoint)
+        alpha,
+        sigma,
+        lambda small, inner: _feathered(small, inner, shift, checkpoint),
+        checkpoint=checkpoint,
     )
 
 
@@ -160,6 +163,7 @@ def _on_smaller_grid(
     sigma: float,
     blur: Callable[[np.ndarray, float], np.ndarray],
     fine: float = 6.0,
+    checkpoint: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Give `blur(values, sigma)`, done on a grid 2, 4, 8, … times coarser if sigma allows it."""
     factor = coarseness(sigma, fine)
@@ -168,15 +172,16 @@ def _on_smaller_grid(
     # The box of the reduction, the box of the small kernel's taps and the tent of the
     # enlargement blur too; what they add to the variance is taken off the Gaussian.
     inner = math.sqrt(sigma**2 + 1 / 6 - factor**2 / 3) / factor
-    small = blur(_reduced(values, factor), inner)
-    return _enlarged(small, factor, values.shape)
+    small = blur(_reduced(values, factor, checkpoint), inner)
+    return _enlarged(small, factor, values.shape, checkpoint)
 
 
-def _reduced(values: np.ndarray, factor: int) -> np.ndarray:
+def _reduced(values: np.ndarray, factor: int, checkpoint: Callable[[], None]) -> np.ndarray:
     """Average squares of `factor` px; the border is continued to whole squares."""
     height, width = (-(-length // factor) for length in values.shape)
     small = np.empty((height, width), np.float32)
     for rows, _, _ in strips(height, width * factor**2):
+        checkpoint()
         part = values[rows.start * factor : rows.stop * factor]
         down = (rows.stop - rows.start) * factor - part.shape[0]
         right = width * factor - part.shape[1]
@@ -189,10 +194,13 @@ def _reduced(values: np.ndarray, factor: int) -> np.ndarray:
     return small
 
 
-def _enlarged(small: np.ndarray, factor: int, shape: tuple[int, int]) -> np.ndarray:
+def _enlarged(
+    small: np.ndarray, factor: int, shape: tuple[int, int], checkpoint: Callable[[], None]
+) -> np.ndarray:
     """Interpolate linearly to squares of `factor` px, cut to `shape`."""
     out = np.empty(shape, np.float32)
     for rows, padded, inner in strips(small.shape[0], small.shape[1] * factor**2, halo=1):
+        checkpoint()
         part = small[padded]
         size = (part.shape[1] * factor, part.shape[0] * factor)
         large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR).reshape(size[::-1])

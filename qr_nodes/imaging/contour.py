@@ -89,7 +89,8 @@ def smoothed(
     reach = step * math.ceil((2.5 * REACH * amount + 4) / step)
     for box, padded, inner in soft_tiles(alpha, reach, BLOCK, _may_cross):
         checkpoint()
-        out[box] = _smoothed(np.ascontiguousarray(alpha[padded]), amount, corners)[inner]
+        window = np.ascontiguousarray(alpha[padded])
+        out[box] = _smoothed(window, amount, corners, checkpoint)[inner]
     return out
 
 
@@ -101,7 +102,9 @@ def _may_cross(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (low < 0.9) & (high > 0.1) & (low < high)
 
 
-def _smoothed(alpha: np.ndarray, amount: float, corners: float) -> np.ndarray:
+def _smoothed(
+    alpha: np.ndarray, amount: float, corners: float, checkpoint: Callable[[], None]
+) -> np.ndarray:
     slopes = _gradient(gaussian(alpha, 0.7))
     length = _mean(_length(*slopes), amount) + 1e-6
     # A straight ramp of width w has a mean of a (1 - a) of w / 6 per px of its length.
@@ -109,8 +112,9 @@ def _smoothed(alpha: np.ndarray, amount: float, corners: float) -> np.ndarray:
     sharp, soft = (max(times * amount, px) for times, px in zip((SHARP, SOFT), HARD, strict=True))
     if width.min() >= soft:
         return alpha
-    new = _redrawn(alpha, amount, width, soft)
-    change = new - alpha
+    checkpoint()
+    change = _redrawn(alpha, amount, width, soft) - alpha
+    checkpoint()
     moved = _mean(change, amount)
     along = (_mean(slope, amount) for slope in slopes)
     # The weights are found only for the pixels that would change.
