@@ -33,8 +33,8 @@ PRIOR = 0.1
 DOUBT = 0.01
 """Weight of a colour that no pixel of a cell has shown, against one that all have."""
 
-UNSEEN = 1 / 510
-"""Alpha nearer to 0 or 1 than this, half a step of 8 bits, is as good as there."""
+UNSEEN = 1 / 255
+"""Alpha that is no farther from 0 or 1 than this, one step of 8 bits, is as good as there."""
 
 SCALE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 
@@ -83,16 +83,16 @@ def decontaminated(
     for batch, picture, clean in _foreground(old, alpha, tiles, checkpoint):
         if where is not None:
             clean -= picture
-            clean *= strength * _gather(where, batch, 0)
+            clean *= strength * _gather(where, batch, HALO)[HALO:-HALO]
             clean += picture
         elif strength < 1:
             clean *= strength
             clean += picture * np.float32(1 - strength)
         clean = _in_depth(clean, color.dtype)
-        for (y, x), tile in zip(batch, np.split(clean, len(batch), axis=1), strict=True):
-            mask = todo[y : y + TILE, x : x + TILE]
+        for i, (y, x) in enumerate(batch.tolist()):
+            mask, at = todo[y : y + TILE, x : x + TILE], HALO + i * (TILE + 2 * HALO)
             h, w = mask.shape
-            cv2.copyTo(tile[:h, :w], mask, new[y : y + h, x : x + w])
+            cv2.copyTo(clean[:h, at : at + w], mask, new[y : y + h, x : x + w])
     return out
 
 
@@ -105,8 +105,8 @@ def _foreground(
     ------
     batch : (k, 2)
         Corners of the next few tiles.
-    picture, foreground : (3, TILE, k · TILE) float32 in [0, 1]
-        Colours of these tiles, side by side.
+    picture, foreground : (3, TILE, k · (TILE + 2 · HALO)) float32 in [0, 1]
+        Colours of these tiles, side by side, with what is left and right of each.
 
     References
     ----------
@@ -193,6 +193,19 @@ def _sums(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return sums
 
 
+def _tile_sums(color: np.ndarray, alpha: np.ndarray, batch: np.ndarray, halo: int) -> np.ndarray:
+    """Give the (8, side, n · side) sums of each pixel of n tiles with a halo."""
+    side = TILE + 2 * halo
+    sums = np.empty((8, side, len(batch) * side), np.float32)
+    _gather(alpha, batch, halo, out=sums[0])
+    for plane, out in zip(cv2.split(_gather(color, batch, halo)), sums[1:4], strict=True):
+        out[:] = plane
+    if color.dtype != np.float32:
+        sums[1:4] *= np.float32(1 / SCALE[color.dtype])
+    np.multiply(sums[:4], sums[0], out=sums[4:])
+    return sums
+
+
 def _cells(color: np.ndarray, alpha: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
     """Give the sums of cells of CELL × CELL px, as if each had one alpha and one colour."""
     small = [_shrunk(plane, checkpoint) for plane in (color, alpha)]
@@ -218,13 +231,13 @@ def _shrunk(plane: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
 
 def _add_up(cells: np.ndarray, color: np.ndarray, alpha: np.ndarray, batch: np.ndarray) -> None:
     """Put the true sums of each pixel of the tiles in `batch` into `cells`."""
-    sums = _sums(_picture(color, batch, 0), _gather(alpha, batch, 0))
+    sums = _tile_sums(color, alpha, batch, 0)
     while sums.shape[1] > TILE // CELL:
         sums = _halved(sums)
     side = TILE // CELL
-    for (y, x), tile in zip(batch // CELL, np.split(sums, len(batch), axis=2), strict=True):
+    for i, (y, x) in enumerate((batch // CELL).tolist()):
         room = cells[:, y : y + side, x : x + side]
-        room[:] = tile[:, : room.shape[1], : room.shape[2]]
+        room[:] = sums[:, : room.shape[1], i * side : i * side + room.shape[2]]
 
 
 def _solve_cells(sums: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
@@ -247,47 +260,37 @@ def _solve_cells(sums: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray
 
 
 def _solve_tiles(found, color, alpha, batch) -> tuple[np.ndarray, np.ndarray]:
-    """Give picture and foreground (3, TILE, n · TILE) of the n tiles in `batch`.
+    """Give picture and foreground (3, TILE, n · (TILE + 2 · HALO)) of the n tiles in `batch`.
 
     `found` holds the weighted colours of cells with one more cell around.
     """
     side = TILE // CELL + 2
-    pieces = [found[:, y : y + side, x : x + side] for y, x in batch // CELL]
-    found = _doubled(np.concatenate(pieces, axis=2))
-    # From the tiles' halves of cells on, no more than the halo is needed.
-    found = _inner(found, len(batch), 1)
-    picture, alpha = _picture(color, batch, HALO), _gather(alpha, batch, HALO)
-    fine = _halved(_sums(picture, alpha))
+    pieces = [found[:, y : y + side, x : x + side] for y, x in (batch // CELL).tolist()]
+    found = _doubled_tiles(np.concatenate(pieces, axis=2))
+    # Of half a cell, one on each side is halo enough.
+    found = found.reshape(8, 2 * side, len(batch), 2 * side)[:, 1:-1, :, 1:-1]
+    found = found.reshape(8, found.shape[1], -1)
+    sums = _tile_sums(color, alpha, batch, HALO)
+    fine = _halved(sums)
     for level in (_halved(fine), fine):
-        found = _doubled(_solved(level, found))
-    found, picture, alpha = (x[..., HALO:-HALO, :] for x in (found, picture, alpha))
+        found = _doubled_tiles(_solved(level, found))
+    found, sums = found[:, HALO:-HALO], sums[:, HALO:-HALO]
     # One pixel's least squares: the misfit goes to F and B as they take part in it.
-    share = alpha / (1 + PRIOR - 2 * alpha * (1 - alpha))
+    alpha, picture = sums[0], sums[1:4]
+    share = alpha / (1 + PRIOR - 2 * (alpha - sums[4]))
     fore = found[1:4] * ((1 - share * alpha) / found[0])
     fore += picture * share
-    fore -= found[5:8] * (share * (1 - alpha) / found[4])
-    np.clip(fore, 0, 1, out=fore)
-    return _inner(picture, len(batch), HALO, 0), _inner(fore, len(batch), HALO, 0)
+    fore -= found[5:8] * ((share - share * alpha) / found[4])
+    return picture, np.clip(fore, 0, 1, out=fore)
 
 
-def _inner(planes: np.ndarray, count: int, margin: int, above: int | None = None) -> np.ndarray:
-    """Cut `margin` columns and `above` rows off either side of each of `count` tiles."""
-    above = margin if above is None else above
-    planes = planes[:, above : planes.shape[1] - above]
-    tiles = planes.reshape(*planes.shape[:2], count, -1)[..., margin:-margin]
-    return tiles.reshape(*planes.shape[:2], -1)
-
-
-def _picture(color: np.ndarray, batch: np.ndarray, halo: int) -> np.ndarray:
-    """Give colours in [0, 1] (3, side, n · side) of tiles with a halo."""
-    tiles = _gather(color, batch, halo).transpose(2, 0, 1)
-    return np.multiply(tiles, np.float32(1 / SCALE[color.dtype]), order="C")
-
-
-def _gather(plane: np.ndarray, batch: np.ndarray, halo: int) -> np.ndarray:
-    """Give (side, n · side, ...) of the n tiles with a halo; beyond the picture its border."""
+def _gather(
+    plane: np.ndarray, batch: np.ndarray, halo: int, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Give (side, n · side, ...) of n tiles with a halo; beyond the picture its border."""
     (height, width), side = plane.shape[:2], TILE + 2 * halo
-    out = np.empty((side, len(batch) * side, *plane.shape[2:]), plane.dtype)
+    if out is None:
+        out = np.empty((side, len(batch) * side, *plane.shape[2:]), plane.dtype)
     for i, (y, x) in enumerate((batch - halo).tolist()):
         tile = plane[max(y, 0) : y + side, max(x, 0) : x + side]
         if tile.shape[:2] != (side, side):
@@ -360,3 +363,11 @@ def _doubled(planes: np.ndarray) -> np.ndarray:
     for plane, large in zip(planes, out, strict=True):
         cv2.resize(plane, large.shape[::-1], dst=large, interpolation=cv2.INTER_LINEAR)
     return out
+
+
+def _doubled_tiles(planes: np.ndarray) -> np.ndarray:
+    """Interpolate planes of tiles as one: neighbours reach into the outermost cells."""
+    count, rows, columns = planes.shape
+    size = 2 * columns, count * 2 * rows
+    tall = cv2.resize(planes.reshape(-1, columns), size, interpolation=cv2.INTER_LINEAR)
+    return tall.reshape(count, 2 * rows, 2 * columns)
