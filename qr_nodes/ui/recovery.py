@@ -1,0 +1,223 @@
+"""Keep what is not saved yet beside the user's files, and offer it after a crash.
+
+Every window writes its unsaved graph to a sidecar of its own in the recovery folder, never over
+the user's file: a .qrgraph with one field more, which says where the graph came from. A lock
+file beside it is held for as long as the process runs; the system lets go of it however the
+process ends, so a sidecar whose lock is free belongs to nobody any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from qr_nodes import resources
+from qr_nodes.errors import QrNodesError, ReadError
+from qr_nodes.graph import Graph
+from qr_nodes.qrgraph import dump, parse
+from qr_nodes.ui.settings import write_whole
+
+PAUSE = 2.0
+"""Seconds between two writes at least."""
+
+FIELD = "unsaved"
+"""The sidecar's field that says where the graph came from."""
+
+
+class Origin(msgspec.Struct):
+    """Where an unsaved graph came from: its file ("" if it has none) and when it was kept."""
+
+    path: str
+    time: float
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """A graph that a process which no longer runs left behind.
+
+    Attributes
+    ----------
+    file : the sidecar
+    title : what the document was called
+    path : the user's file, or ""
+    time : seconds since the epoch when it was kept
+    """
+
+    file: Path
+    title: str
+    path: str
+    time: float
+
+
+class Recovery:
+    """The sidecar of this process's document, and the thread that writes it.
+
+    State: the newest unsaved graph with its file, or None when everything is saved; what the
+    sidecar holds.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder or _folder()
+        self.file = self.folder / f"{os.getpid()}-{time.time_ns() // 1_000_000}.qrgraph"
+        self._lock = None
+        with suppress(OSError):  # a home that cannot be written must not keep the window shut
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = self.file.with_suffix(".lock").open("wb")
+            _locked(self._lock)
+        self._newest: tuple[Graph, str] | None = None
+        self._kept: tuple[Graph, str] | None = None
+        self._mail = threading.Condition()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write, name="qr-nodes recovery")
+        self._writer.start()
+
+    def keep(self, graph: Graph, path: str = "", saved: bool = False) -> None:
+        """Say what the document is now; costs nothing if it is what it was.
+
+        Parameters
+        ----------
+        graph : Graph
+            The graph as it is now.
+        path : str
+            The user's file, or "" if there is none yet.
+        saved : bool
+            Nothing would be lost: the sidecar goes.
+        """
+        newest = None if saved else (graph, path)
+        with self._mail:
+            if not _same(newest, self._newest):
+                self._newest = newest
+                self._mail.notify_all()
+
+    def adopt(self, entry: Unsaved) -> tuple[Graph, list[QrNodesError]]:
+        """Load an unsaved graph and make its sidecar this process's own.
+
+        Give the graph and the faults that were left out, as `qrgraph.inspect` does. Call `keep`
+        with it next.
+
+        Raises
+        ------
+        ReadError
+            The sidecar is gone, another window has it, or it is damaged.
+        """
+        try:
+            raw = json.loads(entry.file.read_bytes())
+            del raw[FIELD]
+            found = parse(json.dumps(raw).encode(), entry.file.parent)
+            with self._mail:
+                os.replace(entry.file, self.file)
+                self._newest = self._kept = found[0], entry.path
+        except (OSError, ValueError, KeyError, QrNodesError) as error:
+            raise ReadError(
+                "the unsaved work cannot be read.", entry.title, "It may be open elsewhere."
+            ) from error
+        discard(entry)
+        return found
+
+    def close(self) -> None:
+        """End cleanly: nothing is left behind."""
+        with self._mail:
+            self._closed = True
+            self._mail.notify_all()
+        self._writer.join()
+        if self._lock is not None:
+            self.file.unlink(missing_ok=True)
+            self._lock.close()
+            self.file.with_suffix(".lock").unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        while True:
+            with self._mail:
+                self._mail.wait_for(lambda: self._closed or not _same(self._newest, self._kept))
+                if self._closed:
+                    return
+                newest = self._newest
+                if newest is None:
+                    self.file.unlink(missing_ok=True)
+                    self._kept = None
+                    continue
+            # A full disk must not end the thread: the next edit tries again.
+            with suppress(OSError, ValueError):
+                write_whole(self.file, _sidecar(*newest, self.folder))
+            with self._mail:
+                self._kept = newest
+                self._mail.wait_for(lambda: self._closed or self._newest is None, PAUSE)
+
+
+def list_recoverable(folder: Path | None = None) -> list[Unsaved]:
+    """Give what processes that no longer run left unsaved, newest first."""
+    folder = folder or _folder()
+    found = [entry for file in folder.glob("*.qrgraph") if _free(file) and (entry := _entry(file))]
+    return sorted(found, key=lambda entry: -entry.time)
+
+
+def discard(entry: Unsaved) -> None:
+    """Throw unsaved work away."""
+    halves = entry.file.parent.glob(f".{entry.file.name}.*")  # of a write that was cut short
+    for file in (entry.file, entry.file.with_suffix(".lock"), *halves):
+        with suppress(OSError):
+            file.unlink()
+
+
+def _folder() -> Path:
+    return resources.data_folder() / "recovery"
+
+
+def _sidecar(graph: Graph, path: str, folder: Path) -> bytes:
+    raw = json.loads(dump(graph, folder))
+    return json.dumps(raw | {FIELD: msgspec.to_builtins(Origin(path, time.time()))}).encode()
+
+
+def _entry(file: Path) -> Unsaved | None:
+    try:
+        origin = msgspec.convert(json.loads(file.read_bytes())[FIELD], Origin)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return Unsaved(file, Path(origin.path).name or "Untitled", origin.path, origin.time)
+
+
+def _same(one: tuple | None, other: tuple | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one[0] is other[0] and one[1] == other[1]
+
+
+def _free(file: Path) -> bool:
+    """Say whether the process that wrote a sidecar no longer runs."""
+    try:
+        with file.with_suffix(".lock").open("rb+") as lock:
+            return _locked(lock)
+    except FileNotFoundError:
+        return True
+
+
+try:
+    import fcntl
+except ImportError:
+    import msvcrt
+
+    def _locked(file) -> bool:
+        """Take a lock that ends with the process; say whether it could be had."""
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+
+    def _locked(file) -> bool:
+        """Take a lock that ends with the process; say whether it could be had."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks: better offered twice than never
+            return True
+        return True

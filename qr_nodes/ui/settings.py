@@ -1,0 +1,151 @@
+"""What the window remembers between starts: sizes, recent files, choices; one small JSON file.
+
+Several windows may write the file: each writes only what it changed, over what the file holds
+by then. What cannot be read falls back to its default, and the file is kept aside as
+`settings.json.bad`. Names that this version does not know survive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from qr_nodes import resources
+from qr_nodes.errors import WriteError
+
+RECENT = 10
+"""Recent files that are kept."""
+
+Pixels = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The choices, with their defaults.
+
+    Attributes
+    ----------
+    window : width and height in px
+    place : the window's top left corner on the screen, or None to leave it to the system
+    splitters : width or height in px of the areas that can be resized, by name
+    recent : files opened or saved, newest first
+    folder : where the last file dialog ended
+    memory : megabytes that results may take in memory; 0 lets the program decide
+    background : what the viewer shows behind a cut-out
+    color : of the viewer's background "color", "#rrggbb"
+    minimap : the canvas shows one
+    welcome : the first start's words are still to be shown
+    """
+
+    window: tuple[Pixels, Pixels] = (1440, 900)
+    place: tuple[int, int] | None = None
+    splitters: dict[str, Pixels] = {}
+    recent: list[str] = []
+    folder: str = ""
+    memory: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
+    background: Literal["checker", "black", "white", "color", "original", "alpha"] = "checker"
+    color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")] = "#808080"
+    minimap: bool = False
+    welcome: bool = True
+
+
+class Store:
+    """The settings of this window, in step with the file.
+
+    Attributes
+    ----------
+    now : Settings
+        As they are in this window.
+    """
+
+    def __init__(self, path: Path | None = None):
+        self.path = path or resources.data_folder() / "settings.json"
+        raw = self._read()
+        self.now, sound = _checked(raw or {})
+        if raw is None or not sound:
+            with suppress(OSError):
+                shutil.copyfile(self.path, f"{self.path}.bad")
+
+    def change(self, **fields: Any) -> None:
+        """Set fields here and in the file.
+
+        Raises
+        ------
+        WriteError
+            The file cannot be written; the fields are set in this window all the same.
+        """
+        self.now = msgspec.structs.replace(self.now, **fields)
+        theirs = self._read() or {}
+        whole, _ = _checked(theirs | msgspec.to_builtins(fields))
+        if "recent" in fields:
+            whole = _with_recent(whole, *self.now.recent, *_checked(theirs)[0].recent)
+        self._write(theirs | msgspec.to_builtins(whole))
+
+    def remember(self, path: str | os.PathLike) -> None:
+        """Put a file first in the list of recent files, and its folder where dialogs start."""
+        path = str(Path(path).absolute())
+        recent = _with_recent(self.now, path, *self.now.recent).recent
+        self.change(recent=recent, folder=str(Path(path).parent))
+
+    def recent(self) -> list[str]:
+        """Give the recent files that are still there, newest first."""
+        return [path for path in self.now.recent if Path(path).is_file()]
+
+    def _read(self) -> dict[str, Any] | None:
+        """Give what the file holds, {} if there is none, None if it is damaged."""
+        try:
+            raw = json.loads(self.path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError):
+            return None
+        return raw if isinstance(raw, dict) else None
+
+    def _write(self, raw: Mapping[str, Any]) -> None:
+        data = json.dumps(raw, indent=1, ensure_ascii=False) + "\n"
+        try:
+            write_whole(self.path, data.encode())
+        except OSError as error:
+            raise WriteError(
+                f"the settings cannot be saved ({error.strerror}).",
+                self.path.name,
+                f"Check the folder {self.path.parent}.",
+            ) from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is always the old or the new one; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _checked(raw: Mapping[str, Any]) -> tuple[Settings, bool]:
+    """Give the settings with every field that is sound, and whether all are."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    sound = {}
+    for name in fields.keys() & raw.keys():
+        try:
+            sound[name] = msgspec.convert(raw[name], fields[name])
+        except msgspec.ValidationError:
+            continue
+    return Settings(**sound), len(sound) == len(fields.keys() & raw.keys())
+
+
+def _with_recent(settings: Settings, *paths: str) -> Settings:
+    return msgspec.structs.replace(settings, recent=list(dict.fromkeys(paths))[:RECENT])
