@@ -149,7 +149,7 @@ def _premultiplied(value: Cutout | np.ndarray, kind: Kind, rows: slice) -> np.nd
         alpha = value.alpha if isinstance(value, Cutout) else value
         return cv2.cvtColor(_bytes(alpha[rows]), cv2.COLOR_GRAY2RGBA)
     color = _bytes(value.color[rows])
-    if kind == "original" or value.alpha.strides == (0, 0) and value.alpha.flat[0] == 1:
+    if kind == "original" or (value.alpha.strides == (0, 0) and value.alpha.flat[0] == 1):
         return cv2.cvtColor(color, cv2.COLOR_RGB2RGBA)
     pixels = cv2.cvtColor(color, cv2.COLOR_RGB2RGBA)
     alpha = _bytes(value.alpha[rows])

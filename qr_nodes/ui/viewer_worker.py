@@ -1,0 +1,111 @@
+"""The viewer's own thread: makes 8-bit levels while the window goes on.
+
+State: the mailbox, which holds the newest wish only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from qr_nodes.errors import Cancelled
+from qr_nodes.types import Cutout
+from qr_nodes.ui import viewer_picture
+from qr_nodes.ui.viewer_picture import Kind
+
+
+@dataclass(eq=False)
+class Picture:
+    """A value to look at, and the levels of it that are made.
+
+    Attributes
+    ----------
+    value : Cutout or mask
+    scale : its size relative to the full picture
+    size : width and height of the full picture, px
+    kind : what of it is shown
+    title : what it is
+    order : the larger, the newer
+    levels : number → (h, w, 4) uint8, see `viewer_picture.level`
+    """
+
+    value: Cutout | np.ndarray
+    scale: float
+    size: tuple[int, int]
+    kind: Kind
+    title: str = ""
+    order: int = 0
+    levels: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def best(self, number: int) -> int | None:
+        """Give the level to show while `number` is wanted: it, the next finer or coarser."""
+        finer = [n for n in self.levels if n <= number]
+        return max(finer) if finer else min(self.levels, default=None)
+
+    def make(self, number: int, checkpoint: Callable[[], None] = lambda: None) -> np.ndarray:
+        """Make a level, from a finer one if there is one."""
+        finer = max((n for n in self.levels if n < number), default=None)
+        if finer is None:
+            return viewer_picture.level(self.value, self.kind, number, checkpoint)
+        return viewer_picture.coarser(self.levels[finer], 1 << (number - finer))
+
+
+class Worker:
+    """Makes the level asked for last and hands it to `made(picture, number, pixels)`.
+
+    Parameters
+    ----------
+    post : callable
+        Has the main thread call something, as `Loop.post`.
+    """
+
+    def __init__(self, post: Callable[..., Any], made: Callable[[Picture, int, np.ndarray], None]):
+        self._post, self._made = post, made
+        self._mail = threading.Condition()
+        self._newest: tuple[Picture, int] | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="qr-nodes viewer")
+        self._thread.start()
+
+    def ask(self, picture: Picture, number: int) -> None:
+        """Ask for a level; takes the place of what was asked for and not begun."""
+        with self._mail:
+            self._newest = (picture, number)
+            self._mail.notify()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._mail:
+            self._closed = True
+            self._mail.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._mail:
+                self._mail.wait_for(lambda: self._newest or self._closed)
+                if self._closed:
+                    return
+                picture, number = self._newest
+                self._newest = None
+            try:
+                pixels = picture.make(number, self._checkpoint)
+            except Cancelled:
+                return
+            except Exception as error:  # the window reports it; the next picture may do
+                self._post(_raise, error)
+                continue
+            self._post(self._made, picture, number, pixels)
+            del picture, pixels  # they would stay in memory until the next wish
+
+    def _checkpoint(self) -> None:
+        if self._closed:
+            raise Cancelled
+
+
+def _raise(error: Exception) -> None:
+    raise error
