@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.graph import Graph
 
-PREVIEW = 1.5e6
-"""Pixels of a preview."""
+PREVIEW = 1.0e6
+"""Pixels of a preview: about what a viewer shows, and quick enough to follow a slider."""
 
 REST = 0.15
 """Seconds without an edit after which the full result is computed."""
 
-GRACE = 0.03
+GRACE = 0.025
 """Seconds that a preview may go on after a newer edit: one that never ends shows nothing."""
 
 
@@ -105,6 +105,21 @@ class Document:
         """Set a parameter; raises ParamError and changes nothing if it cannot be so."""
         graph = self.graph.set_param(id, name, value)
         return self.edit(graph, f"{graph.nodes[id].title or id}: {name}", drag)
+
+    def open(self, graph: Graph, *targets: str) -> int:
+        """Start anew with a graph, without a past, and choose what is viewed."""
+        self.past, self.future, self.viewed = [State(graph)], [], targets
+        return self._post()
+
+    @property
+    def undo_name(self) -> str:
+        """The edit that `undo` would take back, or ""."""
+        return self.past[-1].name if len(self.past) > 1 else ""
+
+    @property
+    def redo_name(self) -> str:
+        """The edit that `redo` would make again, or ""."""
+        return self.future[-1].name if self.future else ""
 
     def undo(self) -> str:
         """Go one edit back; give its name, or "" if there is none."""

@@ -27,7 +27,7 @@ from qr_nodes.graph import Graph, Node
 from qr_nodes.node import Job
 from qr_nodes.types import Cutout, Mask
 
-POLL = 0.01
+POLL = 0.004
 """Seconds between two looks at whether a newer request has come."""
 
 PROGRESS = 0.05
