@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import cv2
 import numpy as np
+
+GRAIN = 1 << 16
+"""Pixels that are filtered at once: so few that all their planes stay in the cache."""
 
 
 class ColorLines:
@@ -20,6 +25,8 @@ class ColorLines:
         Half the window's side, px.
     epsilon : float
         Colour variance below which a window counts as flat.
+    checkpoint : callable
+        Called about every ms, here and when a matte is filtered.
 
     References
     ----------
@@ -28,45 +35,94 @@ class ColorLines:
     IEEE TPAMI 30(2), 2008.
     """
 
-    def __init__(self, guide: np.ndarray, radius: int, epsilon: float):
-        self.guide = guide
-        self.window = (2 * radius + 1, 2 * radius + 1)
-        self.mean = self.blur(guide)
+    def __init__(
+        self,
+        guide: np.ndarray,
+        radius: int,
+        epsilon: float,
+        checkpoint: Callable[[], None] = lambda: None,
+    ):
+        self.guide, self.radius, self.checkpoint = guide, radius, checkpoint
+        self.mean = np.empty_like(guide)
+        self.lower, self.scale = np.empty_like(guide), np.empty_like(guide)
+        for rows, padded, inner in self._strips(radius):
+            mean, *factors = self._factors(guide[:, padded], np.float32(epsilon))
+            self.mean[:, rows] = mean[:, inner]
+            for whole, part in zip((self.lower, self.scale), factors, strict=True):
+                for plane, values in zip(whole, part, strict=True):
+                    plane[rows] = values[inner]
+
+    def _strips(self, halo: int) -> Iterator[tuple[slice, slice, slice]]:
+        """Give rows, the same with what is around them, and where they lie in it."""
+        height, width = self.guide.shape[1:]
+        step = max(GRAIN // width, 4 * halo)
+        for top in range(0, height, step):
+            self.checkpoint()
+            bottom, above = min(top + step, height), max(top - halo, 0)
+            yield (
+                slice(top, bottom),
+                slice(above, min(bottom + halo, height)),
+                slice(top - above, bottom - above),
+            )
+
+    def _factors(self, guide: np.ndarray, epsilon: np.float32):
+        """Give windows' mean colours and their covariance as LDLᵀ: three of L, three of 1 / D.
+
+        In single precision its determinant would be all rounding.
+        """
+        mean = self.blur(guide)
         r, g, b = guide
-        rr, gg, bb = self.blur(guide * guide) - self.mean**2 + np.float32(epsilon)
+        rr, gg, bb = self.blur(guide * guide) - mean * mean + epsilon
         pairs = self.blur(np.stack([r * g, r * b, g * b]))
-        rg, rb, gb = pairs - self.mean[[0, 0, 1]] * self.mean[[1, 2, 2]]
-        # LDLᵀ of the covariance: in single precision its determinant would be all rounding.
+        rg, rb, gb = pairs - mean[[0, 0, 1]] * mean[[1, 2, 2]]
         rg_rr, rb_rr = rg / rr, rb / rr
         gg -= rg * rg_rr
         gb -= rg * rb_rr
         gb_gg = gb / gg
         bb -= rb * rb_rr + gb * gb_gg
-        self.lower = rg_rr, rb_rr, gb_gg
-        self.scale = 1 / rr, 1 / gg, 1 / bb
+        return mean, (rg_rr, rb_rr, gb_gg), (1 / rr, 1 / gg, 1 / bb)
 
     def blur(self, planes: np.ndarray) -> np.ndarray:
         """Average each of (n, H, W) planes over the windows."""
-        return np.stack([cv2.blur(p, self.window, borderType=cv2.BORDER_REFLECT) for p in planes])
+        window, out = (2 * self.radius + 1,) * 2, np.empty(planes.shape, np.float32)
+        for plane, blurred in zip(planes, out, strict=True):
+            cv2.blur(plane, window, dst=blurred, borderType=cv2.BORDER_REFLECT)
+        return out
 
     def coefficients(self, matte: np.ndarray) -> np.ndarray:
         """Give a (three planes) and b (one), each averaged over the windows a pixel is in."""
-        mean, *cross = self.blur(np.stack([matte, *(self.guide * matte)]))
-        lines = np.stack([*(cross - self.mean * mean), mean])
-        r, g, b = lines[:3]
-        g -= self.lower[0] * r
-        b -= self.lower[1] * r + self.lower[2] * g
-        for plane, scale in zip(lines, self.scale, strict=False):
-            plane *= scale
-        g -= self.lower[2] * b
-        r -= self.lower[0] * g + self.lower[1] * b
-        for slope, color in zip(lines, self.mean, strict=False):
-            lines[3] -= slope * color
-        return self.blur(lines)
+        out = np.empty((4, *matte.shape), np.float32)
+        for rows, padded, inner in self._strips(2 * self.radius):
+            out[:, rows] = self._lines(matte, padded)[:, inner]
+        return out
 
     def __call__(self, matte: np.ndarray) -> np.ndarray:
         """Filter a matte (H, W)."""
-        return on_lines(self.coefficients(matte), self.guide)
+        out = np.empty(matte.shape, np.float32)
+        for rows, padded, inner in self._strips(2 * self.radius):
+            out[rows] = on_lines(self._lines(matte, padded)[:, inner], self.guide[:, rows])
+        return out
+
+    def _lines(self, matte: np.ndarray, rows: slice) -> np.ndarray:
+        """Give the coefficients in `rows`, true but for the outermost 2 · radius rows."""
+        matte, color_mean = matte[rows], self.mean[:, rows]
+        lines = np.empty((4, *matte.shape), np.float32)
+        np.multiply(self.guide[:, rows], matte, out=lines[:3])
+        lines[3] = matte
+        lines = self.blur(lines)
+        r, g, b, mean = lines
+        lines[:3] -= color_mean * mean
+        lower, scale = self.lower[:, rows], self.scale[:, rows]
+        g -= lower[0] * r
+        b -= lower[1] * r
+        b -= lower[2] * g
+        lines[:3] *= scale
+        g -= lower[2] * b
+        r -= lower[0] * g
+        r -= lower[1] * b
+        for slope, color in zip(lines, color_mean, strict=False):
+            mean -= slope * color
+        return self.blur(lines)
 
 
 def on_lines(coefficients: np.ndarray, guide: np.ndarray) -> np.ndarray:

@@ -255,7 +255,10 @@ def _solve_cells(sums: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray
             found = _doubled(found)[:, :rows, :columns]
         found = _solved(level, found)
         checkpoint()
-        found = _solved(level, np.stack([cv2.blur(p, (3, 3)) for p in found]))
+        blurred = np.empty_like(found)
+        for plane, out in zip(found, blurred, strict=True):
+            cv2.blur(plane, (3, 3), dst=out)
+        found = _solved(level, blurred)
     return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from qr_nodes.imaging.edges import ColorLines, on_lines
+from qr_nodes.imaging.edges import GRAIN, ColorLines, on_lines
 from qr_nodes.imaging.foreground import SCALE, colors_apart, tiles_that_hold
 from qr_nodes.imaging.strips import strips
 
@@ -99,7 +99,10 @@ def refined_alpha(
     matrices", CVPR 2010, for the product with L by box filters; He and Sun, "Fast guided
     filter", arXiv:1505.00996, 2015.
     """
-    alpha = (guess > 0.5).astype(np.float32)
+    alpha = np.empty(guess.shape, np.float32)
+    for rows, _, _ in strips(*guess.shape):
+        checkpoint()
+        np.greater(guess[rows], 0.5, out=alpha[rows])
     corners = tiles_that_hold(unsure, SIDE)
     if not len(corners):
         return alpha
@@ -107,11 +110,10 @@ def refined_alpha(
     top, left = max(top - SIDE, 0), max(left - SIDE, 0)
     box = slice(top, bottom), slice(left, right)
     step = _step(alpha[box].shape)
-    small = []
-    for plane in (color, guess, unsure):
-        checkpoint()
-        small.append(_shrunk(plane[box], step))
-    picture, matte, band = _planes(small[0]), *small[1:]
+    color_small, matte, band = (
+        _shrunk(plane[box], step, checkpoint) for plane in (color, guess, unsure)
+    )
+    picture = _planes(color_small)
     checkpoint()
     target, weight = _wanted(picture, matte, band, trust, checkpoint)
     lines = _solve(picture, target, weight, checkpoint)
@@ -146,46 +148,66 @@ def _step(shape: tuple[int, int]) -> int:
     return step
 
 
-def _shrunk(plane: np.ndarray, step: int) -> np.ndarray:
+def _shrunk(
+    plane: np.ndarray, step: int, checkpoint: Callable[[], None] = lambda: None
+) -> np.ndarray:
     """Average step × step pixels; beyond the picture its border goes on."""
     height, width = plane.shape[:2]
-    down, right = -height % step, -width % step
-    if down or right:
-        plane = cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE)
-    if plane.dtype == np.uint8 and plane.ndim == 2:
-        plane = plane * np.uint8(255)  # so that one unsure pixel of a cell is not rounded off
-    size = (width + right) // step, (height + down) // step
-    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    size = -(-height // step), -(-width // step)
+    small = np.empty((*size, *plane.shape[2:]), plane.dtype)
+    for rows, _, _ in strips(size[0], width * step):
+        checkpoint()
+        part = plane[rows.start * step : rows.stop * step]
+        down, right = -len(part) % step, -width % step
+        if down or right:
+            part = cv2.copyMakeBorder(part, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        if plane.dtype == np.uint8 and plane.ndim == 2:
+            part = part * np.uint8(255)  # so that one unsure pixel of a cell is not rounded off
+        out = small[rows]
+        cv2.resize(part, out.shape[1::-1], dst=out, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _planes(color: np.ndarray) -> np.ndarray:
     """Give (3, H, W) float32 in [0, 1]."""
-    return color.transpose(2, 0, 1) * np.float32(1 / SCALE[color.dtype])
+    scale = np.float32(1 / SCALE[color.dtype])
+    return np.multiply(color.transpose(2, 0, 1), scale, order="C")
 
 
 def _wanted(picture, matte, band, trust, checkpoint) -> tuple[np.ndarray, np.ndarray]:
     """Give what alpha should be and how much that counts, before the colour lines are asked."""
     sure = band == 0
     # A network's matte fades over more pixels than its subject: take in its ends.
-    stretched = np.clip((matte - 0.15) / 0.7, 0, 1)
-    target = np.where(sure, matte > 0.5, stretched).astype(np.float32)
+    stretched = np.clip((matte - np.float32(0.15)) / np.float32(0.7), 0, 1)
+    target = np.where(sure, matte > 0.5, stretched)
     doubt = np.square(2 * target - 1) * np.float32(0.02 if trust else 0)
-    fore, back = _sides(picture, target, np.where(sure, 1, doubt), checkpoint)
+    sides = _sides(picture, target, np.where(sure, np.float32(1), doubt), checkpoint)
     checkpoint()
+    weight = np.full(matte.shape, HOLD, np.float32)
+    planes = [x.reshape(3, -1) for x in (picture, *sides)]
+    spots = np.flatnonzero(band)
+    for some in (spots[i : i + GRAIN] for i in range(0, len(spots), GRAIN)):
+        checkpoint()
+        colors = [x.take(some, axis=1) for x in planes]
+        told = _told(*colors, stretched.ravel()[some], trust)
+        target.ravel()[some], weight.ravel()[some] = told
+    return target, weight
+
+
+def _told(picture, fore, back, matte, trust) -> tuple[np.ndarray, np.ndarray]:
+    """Give what colours (3, n) and matte (n,) say of alpha, and how much that counts."""
     apart = fore - back
-    contrast = np.einsum("chw,chw->hw", apart, apart)
-    told = np.einsum("chw,chw->hw", picture - back, apart) / (contrast + np.float32(1e-3))
+    contrast = np.einsum("cn,cn->n", apart, apart)
+    told = np.einsum("cn,cn->n", picture - back, apart) / (contrast + np.float32(1e-3))
     told = np.clip(told, 0, 1)
     misfit = picture - back - told * apart
-    misfit = np.einsum("chw,chw->hw", misfit, misfit)
+    misfit = np.einsum("cn,cn->n", misfit, misfit)
     # Colours tell alpha where the two sides differ and their mixture explains the pixel; where
     # the sides are alike the matte there was has the word.
     by_color = contrast / (contrast + 0.05) * np.exp(misfit / -0.01) * (0.05 if trust else 0.003)
     by_matte = trust * (0.1 + 0.03 / (contrast + 0.01))
     both = by_color + by_matte + 1e-9
-    unsure = (by_color * told + by_matte * stretched) / both
-    target = np.where(sure, target, unsure).astype(np.float32)
-    return target, np.where(sure, HOLD, both).astype(np.float32)
+    return (by_color * told + by_matte * matte) / both, both
 
 
 def _sides(picture, target, weight, checkpoint) -> list[np.ndarray]:
@@ -211,23 +233,24 @@ def _solve(picture, target, weight, checkpoint) -> np.ndarray:
     ):
         if lines is not None:
             matte = np.clip(on_lines(_doubled(lines, target.shape), picture), 0, 1)
-        checkpoint()
-        filtered = ColorLines(picture, 2, FLAT)
-        matte = _descend(filtered, target, weight, matte, steps, checkpoint)
+        filtered = ColorLines(picture, 2, FLAT, checkpoint)
+        matte = _descend(filtered, target, weight, matte, steps)
         lines = filtered.coefficients(matte)
     return lines
 
 
-def _descend(filtered, target, weight, matte, steps, checkpoint) -> np.ndarray:
+def _descend(filtered, target, weight, matte, steps) -> np.ndarray:
     """Take `steps` of conjugate gradients, each pixel scaled by its own weight."""
+    hold = 1 + weight
 
     def laplacian(x):
-        checkpoint()
-        return x - filtered(x) + weight * x
+        product = hold * x
+        product -= filtered(x)
+        return product
 
-    scale = 1 / (1 + weight)
-    rest = weight * target - laplacian(matte)
-    way = scale * rest
+    rest = weight * target
+    rest -= laplacian(matte)
+    way = rest / hold
     size = float(np.vdot(rest, way))
     for _ in range(steps):
         if size < 1e-9:
@@ -235,15 +258,19 @@ def _descend(filtered, target, weight, matte, steps, checkpoint) -> np.ndarray:
         climb = laplacian(way)
         length = np.float32(size / max(float(np.vdot(way, climb)), 1e-12))
         matte = matte + length * way
-        rest -= length * climb
-        scaled = scale * rest
+        climb *= length
+        rest -= climb
+        scaled = np.divide(rest, hold, out=climb)
         before, size = size, float(np.vdot(rest, scaled))
-        way = scaled + np.float32(size / before) * way
+        way *= np.float32(size / before)
+        way += scaled
     return matte
 
 
 def _doubled(planes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Interpolate planes to twice as many rows and columns, cut to `shape`."""
-    size = 2 * planes.shape[2], 2 * planes.shape[1]
-    planes = [cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in planes]
-    return np.stack([p[: shape[0], : shape[1]] for p in planes])
+    count, rows, columns = planes.shape
+    out = np.empty((count, 2 * rows, 2 * columns), np.float32)
+    for plane, large in zip(planes, out, strict=True):
+        cv2.resize(plane, large.shape[::-1], dst=large, interpolation=cv2.INTER_LINEAR)
+    return out[:, : shape[0], : shape[1]]
