@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from qr_nodes.imaging import edges
 from qr_nodes.imaging.edges import ColorLines, on_lines
 
 
@@ -41,3 +42,21 @@ def test_on_lines_adds_slopes_times_colours():
     coefficients = np.stack([np.full((2, 3), v, np.float32) for v in (1, 2, 3, 0.5)])
     guide = np.stack([np.full((2, 3), v, np.float32) for v in (0.1, 0.2, 0.3)])
     np.testing.assert_allclose(on_lines(coefficients, guide), 1.9, rtol=1e-6)
+
+
+def test_strips_leave_no_seam(monkeypatch):
+    guide, matte = noise(3, 137, 53), noise(137, 53, seed=1)
+    whole = ColorLines(guide, 2, 1e-3)
+    monkeypatch.setattr(edges, "GRAIN", 20 * 53)
+    parts = ColorLines(guide, 2, 1e-3)
+    np.testing.assert_allclose(parts(matte), whole(matte), atol=1e-4)
+    np.testing.assert_allclose(parts.coefficients(matte), whole.coefficients(matte), atol=2e-4)
+
+
+def test_checkpoints_come_with_every_strip(monkeypatch):
+    monkeypatch.setattr(edges, "GRAIN", 20 * 53)
+    calls = []
+    lines = ColorLines(noise(3, 100, 53), 2, 1e-3, checkpoint=lambda: calls.append(1))
+    assert len(calls) == 5
+    lines(noise(100, 53))
+    assert len(calls) == 10

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from qr_nodes.imaging import foreground
 from qr_nodes.imaging.foreground import TILE, decontaminated
 
 
@@ -140,3 +141,22 @@ def test_checkpoints_come_between_batches():
     calls = []
     decontaminated(np.zeros((700, 700, 3), np.uint8), alpha, checkpoint=lambda: calls.append(1))
     assert len(calls) > 10
+
+
+def test_tiles_give_the_same_together_and_alone(monkeypatch):
+    alpha = soft_disk(331, 277, radius=110, softness=25)
+    picture = data.astronaut()[100:431, 150:427].astype(np.float32) / 255
+    together = decontaminated(picture, alpha)
+    monkeypatch.setattr(foreground, "BATCH", 1)
+    np.testing.assert_allclose(decontaminated(picture, alpha), together, atol=1e-5)
+
+
+def test_where_half_counts_half():
+    alpha = soft_disk(150, 131, radius=40, softness=12)
+    picture = data.astronaut()[100:250, 150:281].astype(np.float32) / 255
+    x = np.linspace(0, 1, 131, dtype=np.float32)
+    where = np.ascontiguousarray(np.broadcast_to(x, alpha.shape))
+    full, part = decontaminated(picture, alpha), decontaminated(picture, alpha, where=where)
+    inner = np.s_[:, 1:]
+    expected = picture + (full - picture) * where[..., None]
+    np.testing.assert_allclose(part[inner], expected[inner], atol=2e-3)

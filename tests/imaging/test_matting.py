@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from qr_nodes.imaging import matting
+from qr_nodes.imaging import matting, strips
 from qr_nodes.imaging.matting import refined_alpha, unsure_band
 
 
@@ -120,3 +120,14 @@ def test_checkpoints_come_often():
         checkpoint=lambda: calls.append(1),
     )
     assert len(calls) > 30
+
+
+def test_large_pictures_are_gone_through_in_strips_that_leave_no_seam(monkeypatch):
+    guess = cv2.GaussianBlur(disk(230, 191, radius=60, softness=2), None, 4)
+    picture, unsure = data.astronaut()[100:330, 150:341], unsure_band(guess, 2)
+    monkeypatch.setattr(matting, "SMALL", 1000)
+    whole = refined_alpha(picture, guess, unsure)
+    monkeypatch.setattr(strips, "GRAIN", 5000)
+    monkeypatch.setattr(matting, "GRAIN", 300)
+    np.testing.assert_allclose(refined_alpha(picture, guess, unsure), whole, atol=1e-4)
+    assert (unsure_band(guess, 2) == unsure).all()
