@@ -19,16 +19,14 @@ from qr_nodes.node import NodeSpec, socket_name
 from qr_nodes.nodes import all_specs
 from qr_nodes.ui import canvas_edits as edits
 from qr_nodes.ui import canvas_node, theme
+from qr_nodes.ui.canvas_frames import Frames
 from qr_nodes.ui.canvas_mouse import End, Mouse
-from qr_nodes.ui.canvas_node import Facts, NodeItem
+from qr_nodes.ui.canvas_node import UNLINKED, Facts, NodeItem
 from qr_nodes.ui.canvas_search import Popup
 from qr_nodes.ui.canvas_view import Box, Point, View, fitted
 
 PADDING = (8, 5)
 """Of a node, px at 100 %, as `theme.canvas` has it."""
-
-GROUND = (27, 28, 31)
-"""Colour behind everything."""
 
 SHARE = 0.004
 """Seconds per frame for pictures of nodes."""
@@ -66,11 +64,11 @@ class Canvas:
         self._viewed: str = ""
         self._settled = 0
         self._late_fit = False
-        self._drawn: tuple = ()
         self._pastes = 0
         self._build(parent)
         self.popup = Popup(app.loop.wake)
         self.pointer = Mouse(self)
+        self.frames = Frames(self)
         self.sync()
 
     def _build(self, parent: int | str) -> None:
@@ -198,10 +196,19 @@ class Canvas:
                     facts.kind = ""
                     self._show(id)
             return
-        self.facts.setdefault(event.node, Facts()).take(event)
+        facts = self.facts.setdefault(event.node, Facts())
+        facts.take(event)
+        if event.kind == "failed" and self._bare(event.node):
+            facts.kind = UNLINKED
         self._show(event.node)
         if event.outputs is not None and event.node in self.items:
             self._pending[event.node] = None
+
+    def _bare(self, id: str) -> bool:
+        """Say whether a node fails for want of a link."""
+        node = self.graph.nodes.get(id)
+        needed = set(node.spec.inputs) - node.spec.optional if node else ()
+        return any((id, name) not in self.graph.links for name in needed)
 
     def _show(self, id: str) -> None:
         if id in self.items:
@@ -226,7 +233,7 @@ class Canvas:
             old, self._viewed = self._viewed, viewed
             for id in {old, viewed} & self.items.keys():
                 self._style(id)
-        self._draw()
+        self.frames.draw()
 
     def _measure(self) -> None:
         """Find out the editor's pan: only where nodes are drawn tells it."""
@@ -257,6 +264,10 @@ class Canvas:
         at = zip(dpg.get_mouse_pos(local=False), self.origin, self.pan, strict=True)
         return tuple(m - o - p for m, o, p in at)
 
+    def window(self, place: Point) -> Point:
+        """Give editor coordinates as coordinates of the window."""
+        return tuple(a + o + p for a, o, p in zip(place, self.origin, self.pan, strict=True))
+
     def _middle(self) -> Point:
         """Give the middle of what is seen, in editor coordinates."""
         size = dpg.get_item_rect_size(self.room)
@@ -274,35 +285,6 @@ class Canvas:
         """Measure nothing until what was placed has been drawn."""
         self._settled = 2
         self.app.loop.wake()
-
-    def _draw(self) -> None:
-        """Draw the comment frames again if they or the view have changed."""
-        frames = edits.framed(self.graph) if "frames" in self.graph.extra else []
-        drawn = (frames, self.view, self.pan, dpg.get_item_width(self.paper))
-        if drawn == self._drawn:
-            return
-        self._drawn = drawn
-        dpg.delete_item(self.paper, children_only=True)
-        ground = (dpg.get_item_width(self.paper), dpg.get_item_height(self.paper))
-        dpg.draw_rectangle((0, 0), ground, fill=GROUND, color=GROUND, parent=self.paper)
-        for frame in frames:
-            x, y = (
-                a + p
-                for a, p in zip(self.view.place((frame["x"], frame["y"])), self.pan, strict=True)
-            )
-            width, height = (self.view.zoom * frame[side] for side in "wh")
-            far = (x + width, y + height)
-            dpg.draw_rectangle(
-                (x, y),
-                far,
-                color=(90, 94, 104),
-                fill=(120, 130, 150, 26),
-                rounding=6,
-                parent=self.paper,
-            )
-            size = theme.FONT_SIZE * self.view.zoom
-            at = (x + 8 * self.view.zoom, y + 3 * self.view.zoom)
-            dpg.draw_text(at, frame["text"], size=size, color=theme.TEXT, parent=self.paper)
 
     # ---- what the mouse asks ---------------------------------------------------------------
 
@@ -340,10 +322,9 @@ class Canvas:
         return self._pin(source, output, True), self._pin(*key, False)
 
     def _pin(self, id: str, name: str, output: bool) -> Point:
-        item, (x, y, width, _) = self.items[id], self.box(id)
-        row = item.rows[name, output]
-        middle = dpg.get_item_rect_min(row)[1] + dpg.get_item_rect_size(row)[1] / 2
-        y += middle - dpg.get_item_rect_min(item.item)[1] + PADDING[1] * self.view.zoom
+        x, _, width, _ = self.box(id)
+        row = dpg.get_item_state(self.items[id].rows[name, output])
+        y = row["pos"][1] + row.get("rect_size", (0, 0))[1] / 2 - self.pan[1]
         return (x + width if output else x), y
 
     def explain(self, pin: End | None, node: str) -> str:
@@ -430,8 +411,7 @@ class Canvas:
             spec = self.graph.nodes[id].spec
             kind = (spec.outputs if forward else spec.inputs)[name]
             specs = edits.fitting(specs, kind, forward)
-        window = tuple(a + o + p for a, o, p in zip(at, self.origin, self.pan, strict=True))
-        self.popup.search(specs, window, partial(self._chosen, at, end, link))
+        self.popup.search(specs, self.window(at), partial(self._chosen, at, end, link))
 
     def _chosen(self, at: Point, end: End | None, link: Target | None, spec: NodeSpec) -> None:
         zoom = self.view.zoom
@@ -517,8 +497,7 @@ class Canvas:
             if id in self.graph.nodes and title != self.graph.nodes[id].title:
                 self.app.edit(self.graph.change(id, title=title), "Rename")
 
-        corner = zip(self._place_of(id), self.origin, self.pan, strict=True)
-        self.popup.ask(self.name(id), tuple(a + o + p for a, o, p in corner), done)
+        self.popup.ask(self.name(id), self.window(self._place_of(id)), done)
 
     def align(self, axis: str) -> None:
         """Give the selected nodes one left edge (axis "x") or one top edge ("y")."""
@@ -535,39 +514,9 @@ class Canvas:
         if changed:
             self.app.edit(edits.move(self.graph, changed), name)
 
-    # ---- frames ----------------------------------------------------------------------------
-
     def frame_selection(self) -> None:
         """Draw a comment frame around the selected nodes and let the user name it."""
-        if self.selection:
-            frame = edits.frame_around(self.graph, self.selection, "Comment")
-            frames = [*edits.framed(self.graph), frame]
-            self.app.edit(edits.with_frames(self.graph, frames), "Frame")
-            self.rename_frame(frame)
-
-    def frame_at(self, place: Point) -> dict | None:
-        """Give the comment frame whose title is at editor coordinates."""
-        x, y = self.view.model(place)
-        for frame in reversed(edits.framed(self.graph)):
-            if 0 <= x - frame["x"] <= frame["w"] and 0 <= y - frame["y"] <= 24:
-                return frame
-        return None
-
-    def rename_frame(self, frame: dict) -> None:
-        """Let the user edit a frame's text."""
-        place = self.view.place((frame["x"], frame["y"]))
-        corner = tuple(a + o + p for a, o, p in zip(place, self.origin, self.pan, strict=True))
-        self.popup.ask(
-            frame["text"], corner, lambda text: self._reframe(frame, [frame | {"text": text}])
-        )
-
-    def delete_frame(self, frame: dict) -> None:
-        """Take a frame away; its nodes stay."""
-        self._reframe(frame, [])
-
-    def _reframe(self, frame: dict, new: list[dict]) -> None:
-        frames = [f for old in edits.framed(self.graph) for f in (new if old == frame else [old])]
-        self.app.edit(edits.with_frames(self.graph, frames), "Frame")
+        self.frames.add(self.selection)
 
     # ---- view ------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class Mouse:
                 canvas.select([node])
         else:
             self.boxing = link is None
-            frame = canvas.frame_at(canvas.mouse())
+            frame = canvas.frames.at(canvas.mouse())
             if frame is not None and not link:
                 canvas.select(edits.contents(canvas.graph, frame))
             elif not many:
@@ -133,11 +133,11 @@ class Mouse:
             return
         _, node, _ = self.hovered()
         canvas = self.canvas
-        frame = canvas.frame_at(canvas.mouse())
+        frame = canvas.frames.at(canvas.mouse())
         if node:
             canvas.app.view(node)
         elif frame is not None:
-            canvas.rename_frame(frame)
+            canvas.frames.rename(frame)
 
     # ---- right button, wheel ---------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class Mouse:
         canvas = self.canvas
         at = dpg.get_mouse_pos(local=False)
         _, node, link = self.hovered()
-        frame = canvas.frame_at(canvas.mouse())
+        frame = canvas.frames.at(canvas.mouse())
         if node:
             if node not in canvas.selection:
                 canvas.select([node])
@@ -160,12 +160,7 @@ class Mouse:
             ]
             canvas.popup.menu(actions, at)
         elif frame is not None:
-            actions = [
-                ("Rename…", "", partial(canvas.rename_frame, frame)),
-                ("Select Nodes", "", partial(canvas.select, edits.contents(canvas.graph, frame))),
-                ("Delete Frame", "", partial(canvas.delete_frame, frame)),
-            ]
-            canvas.popup.menu(actions, at)
+            canvas.popup.menu(canvas.frames.actions(frame), at)
         else:
             canvas.search()
 

@@ -29,6 +29,20 @@ LONGEST = 19
 """Letters of a title that are shown."""
 
 
+UNLINKED = "not linked"
+"""What a node is that lacks only a link: unfinished rather than failed."""
+
+
+STATES = {
+    "started": "running",
+    "progress": "running",
+    "failed": "failed",
+    "blocked": "blocked",
+    UNLINKED: "blocked",
+}
+"""How a node looks by what the engine told last."""
+
+
 @dataclass
 class Facts:
     """What is known of a node's last run."""
@@ -110,18 +124,17 @@ class NodeItem:
             if first and len(inputs) > 1 and first[0] != "cutout":
                 dpg.add_text(first[0])
             self.status = dpg.add_text("", color=theme.FAINT)
-        self.rows["", False] = self.status
         if first:
             self.rows[first[0], False] = self.status
         pictured = outputs and outputs[0][1] is not Written
         if pictured:
-            self.rows[outputs[0][0], True] = dpg.add_spacer(
-                height=1, width=1, parent=self._attribute(outputs[0], True)
-            )
+            dpg.add_spacer(height=1, width=1, parent=self._attribute(outputs[0], True))
         still = self._attribute(None, False)
         self.bar = dpg.add_progress_bar(parent=still, default_value=0.0)
         self.sized.append((self.bar, {"width": CONTENT, "height": 3}))
         dpg.bind_item_theme(self.bar, bar_theme())
+        if pictured:
+            self.rows[outputs[0][0], True] = self.bar
         if pictured:
             self.image = dpg.add_image(self.facts.texture or self.blank, parent=still)
             width, height = THUMB
@@ -173,14 +186,7 @@ class NodeItem:
 
     def style(self, viewed: bool, selected: bool) -> None:
         """Colour title and outline by what the node is and does."""
-        kind = self.facts.kind
-        state = (
-            "bypass"
-            if self.node.bypass
-            else {"started": "running", "progress": "running"}.get(
-                kind, kind if kind in ("failed", "blocked") else ""
-            )
-        )
+        state = "bypass" if self.node.bypass else STATES.get(self.facts.kind, "")
         look = (self.node.spec.category, state, viewed, selected)
         if look != self._look:
             self._look = look
@@ -193,7 +199,7 @@ class NodeItem:
         if isinstance(facts.value, Written) and facts.kind in ("done", "reused"):
             text = f"{text}, written"
         dpg.set_value(self.status, text)
-        colors = {"failed": theme.BAD, "blocked": theme.WARN}
+        colors = {"failed": theme.BAD, "blocked": theme.WARN, UNLINKED: theme.WARN}
         dpg.configure_item(self.status, color=colors.get(facts.kind, theme.FAINT))
         running = facts.kind in ("started", "progress")
         dpg.set_value(self.bar, facts.fraction if running else 0.0)
