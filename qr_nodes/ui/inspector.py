@@ -247,10 +247,8 @@ class Inspector:
 
     def _row(self, param: Param, help: str) -> None:
         with dpg.table_row():
-            with dpg.group() as label:
-                dpg.add_spacer(height=0)  # to the height of the text in the field
-                dpg.add_text(widgets.label(param.name), wrap=0)
-            field = made = _field(self, param)
+            label = dpg.add_text(widgets.label(param.name), wrap=0)
+            field = _field(self, param)
             reset = dpg.add_image_button(
                 self._icon,
                 width=ICON,
@@ -260,7 +258,7 @@ class Inspector:
                 callback=self._reset,
             )
         about = [help, f"Allowed: {param.limits} {param.unit}".strip() if param.limits else ""]
-        if isinstance(made, widgets.Number):
+        if isinstance(field, widgets.Number):
             about.append("Ctrl+click to type a value.")
         _tooltip(label, "\n".join(filter(None, about)))
         _tooltip(reset, f"Back to {widgets.shown(param, param.default)}")

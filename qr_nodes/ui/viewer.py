@@ -39,7 +39,8 @@ class Viewer:
 
     def __init__(self, app, parent: int | str):
         self._app = app
-        self._view, self._fitting, self._panel = View(), True, (0, 0)
+        # A guess until the first frame, so that the first level made is about the right one.
+        self._view, self._fitting, self._panel = View(), True, (800, 600)
         self._present: Picture | None = None
         self._wanted: Picture | None = None
         self._value: tuple | None = None
