@@ -56,13 +56,34 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show where in the program an error came from.")
-def cli(debug: bool) -> None:
-    """Cut subjects out of photographs with a graph of nodes. Everything stays on this machine."""
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> int | None:
+    """Cut subjects out of photographs with a graph of nodes. Everything stays on this machine.
+
+    Without a command the window opens.
+    """
     if debug:
         os.environ["QR_NODES_DEBUG"] = "1"
+    return _window(None) if context.invoked_subcommand is None else None
+
+
+@cli.command()
+@click.argument("file", required=False)
+def edit(file: str | None) -> int:
+    """Open the window: on a graph, a preset by its name, or a picture."""
+    return _window(file)
+
+
+def _window(file: str | None) -> int:
+    from qr_nodes.ui.app import main as open_window
+
+    return open_window(file)
 
 
 # ---- pictures ------------------------------------------------------------------------------

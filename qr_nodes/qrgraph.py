@@ -83,13 +83,24 @@ def inspect(path: str | os.PathLike) -> tuple[Graph, list[QrNodesError]]:
 def find_file(path: str | os.PathLike) -> Path:
     """Give the file at `path`, or the preset that is called so."""
     file = Path(path)
-    preset = resources.folder("graphs") / f"{path}.qrgraph"
-    return preset if not file.exists() and str(path) in presets() else file
+    if not file.exists() and str(path) in presets():
+        return next(f for f in _preset_files() if f.stem == str(path))
+    return file
 
 
 def presets() -> list[str]:
-    """Give the names of the presets that come with the program, sorted."""
-    return sorted(file.stem for file in resources.folder("graphs").glob("*.qrgraph"))
+    """Give the names of the presets, sorted: those that came with the program, and one's own."""
+    return sorted({file.stem for file in _preset_files()})
+
+
+def own_presets() -> Path:
+    """Give the folder for presets of one's own; it may not exist yet."""
+    return resources.data_folder() / "graphs"
+
+
+def _preset_files() -> list[Path]:
+    folders = resources.folder("graphs"), own_presets()
+    return [file for folder in folders for file in sorted(folder.glob("*.qrgraph"))]
 
 
 def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrNodesError]]:

@@ -1,0 +1,458 @@
+"""The window as a whole: layout, commands, and who tells whom.
+
+An edit goes to the document, and every part then follows it; events of the engine go to every
+part that shows them. State: the document and its file, the parts, what is viewed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from qr_nodes.batch import targets
+from qr_nodes.cache import Cache, Disk
+from qr_nodes.document import Document
+from qr_nodes.engine import Engine, Event
+from qr_nodes.errors import QrNodesError
+from qr_nodes.graph import Graph
+from qr_nodes.imaging.resample import shrink
+from qr_nodes.resources import cache_folder
+from qr_nodes.ui import theme
+from qr_nodes.ui.canvas import Canvas
+from qr_nodes.ui.commands import Command, Shortcuts
+from qr_nodes.ui.files import Files, picture_pixels
+from qr_nodes.ui.inspector import Inspector
+from qr_nodes.ui.loop import Loop
+from qr_nodes.ui.settings import Store
+from qr_nodes.ui.viewer import Viewer
+
+SAY = {"info": theme.TEXT, "good": theme.GOOD, "error": theme.BAD}
+STATUS = 30
+"""Height of the status bar, px."""
+
+
+class App:
+    """The window's parts and what they share.
+
+    Attributes
+    ----------
+    document : the open graph, computed while it is edited
+    loop : draws, and takes calls from other threads
+    modal : a dialog is open: keys and the mouse are for it
+    """
+
+    def __init__(self):
+        self.loop = Loop(self._unforeseen)
+        self.settings = Store()
+        budget = self.settings.now.memory << 20 or 2 << 30
+        disk = Disk(cache_folder("networks"))
+        self.engine = Engine(Cache(budget, disk), lanes=2, shrink=shrink)
+        self.document = Document(self.engine, Graph(), picture_pixels, watch_all=True)
+        self.modal = False
+        self.viewed = ""
+        self.files = Files(self)
+        self._newest: dict[str, int] = {}
+        self._running: dict[str, float] = {}
+        self._shown = (0.0, "")
+
+    # ---- what the parts call ---------------------------------------------------------------
+
+    def edit(self, graph: Graph, name: str, drag: object = None) -> None:
+        """Make `graph` the present one; `name` is what undoing it is called."""
+        if graph is not self.document.graph:
+            self.document.edit(graph, name, drag)
+            self.sync()
+
+    def attempt(self, call: Callable, *arguments: Any) -> Any:
+        """Call something; an error a user can mend becomes a message. Gives the result or None."""
+        try:
+            return call(*arguments)
+        except QrNodesError as error:
+            self.say(str(error), "error")
+            return None
+
+    def say(self, text: str, kind: str = "info") -> None:
+        """Show a message in the status bar."""
+        dpg.set_value("app message", text)
+        dpg.bind_item_theme("app message", theme.text(SAY[kind]))
+        self.loop.wake()
+
+    def view(self, id: str) -> None:
+        """Show a node's output in the viewer."""
+        if id in self.document.graph.nodes:
+            self.viewed = id
+            self.document.view(id)
+            self.sync()
+
+    def selected(self, ids: list[str]) -> None:
+        """Take from the canvas which nodes are selected now."""
+        one = ids[-1] if ids else None
+        self.document.select(one or "")
+        self.inspector.show(one)
+
+    def typing(self) -> bool:
+        """Say whether a text field has the keyboard."""
+        item = dpg.get_focused_item()
+        return bool(dpg.does_item_exist(item) and dpg.get_item_state(item).get("active"))
+
+    def run(self, id: str) -> None:
+        """Do the command called `id`."""
+        self.attempt(self.commands[id].run)
+
+    def show_graph(self, graph: Graph) -> None:
+        """Start anew with a graph that was opened or made."""
+        self.viewed = first_view(graph)
+        self.document.open(graph, *([self.viewed] if self.viewed else []))
+        self._newest.clear()
+        self.sync()
+        self.canvas.fit()
+
+    def sync(self) -> None:
+        """Bring every part to the document's graph."""
+        graph = self.document.graph
+        if self.viewed not in graph.nodes:
+            self.viewed = first_view(graph)
+            self.document.view(*([self.viewed] if self.viewed else []))
+        for part in (self.canvas, self.inspector, self.viewer):
+            part.sync()
+        for name, verb in (("undo", "Undo"), ("redo", "Redo")):
+            what = getattr(self.document, f"{name}_name")
+            dpg.configure_item(f"menu {name}", label=f"{verb} {what}", enabled=bool(what))
+        self.files.title()
+        self.loop.wake()
+
+    # ---- building --------------------------------------------------------------------------
+
+    def viewport(self) -> None:
+        """Make the system's window as it was left."""
+        (width, height), place = self.settings.now.window, self.settings.now.place
+        more = {} if place is None else {"x_pos": place[0], "y_pos": place[1]}
+        dpg.create_viewport(
+            title="QR Nodes", width=width, height=height, disable_close=True, **more
+        )
+
+    def remember(self) -> None:
+        """Keep the window's layout for the next start."""
+        sizes = {
+            "canvas": dpg.get_item_width("app canvas"),
+            "viewer": dpg.get_item_height("app viewer"),
+        }
+        window = dpg.get_viewport_width(), dpg.get_viewport_height()
+        place = tuple(map(int, dpg.get_viewport_pos()))
+        self.attempt(partial(self.settings.change, window=window, place=place, splitters=sizes))
+
+    def build(self) -> None:
+        """Make the window's contents; needs a context."""
+        sizes = {"canvas": 900, "viewer": 520} | self.settings.now.splitters
+        self.commands = {command.id: command for command in self._commands()}
+        self._shortcuts = Shortcuts(list(self.commands.values()))
+        with dpg.window(tag="app window", no_scrollbar=True):
+            self._menu()
+            self._toolbar()
+            with dpg.group(horizontal=True, tag="app body"):
+                dpg.add_child_window(
+                    tag="app canvas", width=sizes["canvas"], height=-STATUS, resizable_x=True
+                )
+                with dpg.child_window(width=-1, height=-STATUS, border=False, tag="app right"):
+                    dpg.add_child_window(
+                        tag="app viewer", height=sizes["viewer"], width=-1, resizable_y=True
+                    )
+                    dpg.add_child_window(tag="app inspector", height=-1, width=-1)
+            self._status()
+        dpg.set_primary_window("app window", True)
+        dpg.bind_theme(theme.window())
+        dpg.bind_font(theme.font(theme.FONT_SIZE))
+        self.canvas = Canvas(self, "app canvas")
+        self.viewer = Viewer(self, "app viewer")
+        self.inspector = Inspector(self, "app inspector")
+        with dpg.handler_registry():
+            dpg.add_key_press_handler(callback=self._key)
+        self.loop.hooks += [self._drain, self.canvas.frame, self.viewer.frame, self.inspector.frame]
+        self.loop.hooks += [self._tick]
+        self.files.menus()
+
+    def _menu(self) -> None:
+        menus: dict[str, list[Command]] = {}
+        for command in self.commands.values():
+            menus.setdefault(command.menu, []).append(command)
+        with dpg.menu_bar():
+            for menu, commands in menus.items():
+                with dpg.menu(label=menu):
+                    for command in commands:
+                        self._menu_item(command)
+
+    def _menu_item(self, command: Command) -> None:
+        if command.title == "-":
+            dpg.add_separator()
+        elif command.id in ("presets", "recent"):
+            dpg.add_menu(label=command.title, tag=f"menu {command.id}")
+        else:
+            dpg.add_menu_item(
+                label=command.title,
+                shortcut=command.shortcut,
+                callback=partial(self._chosen, command.id),
+                tag=f"menu {command.id}",
+            )
+
+    def _toolbar(self) -> None:
+        with dpg.group(horizontal=True):
+            for command in self.commands.values():
+                if command.toolbar:
+                    button = dpg.add_button(
+                        label=command.title.rstrip("…"), callback=partial(self._chosen, command.id)
+                    )
+                    with dpg.tooltip(button):
+                        dpg.add_text(f"{command.title}  {command.shortcut}")
+
+    def _status(self) -> None:
+        with dpg.group(horizontal=True):
+            dpg.add_text("", tag="app device")
+            dpg.add_text("", tag="app memory")
+            dpg.add_progress_bar(tag="app progress", width=160, height=16, show=False)
+            dpg.add_text("", tag="app message")
+        for tag in ("app device", "app memory"):
+            dpg.bind_item_theme(tag, theme.text(theme.FAINT))
+
+    def _commands(self) -> list[Command]:
+        files, part = self.files, self._of_part
+        line = iter(range(100))
+
+        def rule(menu: str) -> Command:
+            return Command(f"-{next(line)}", menu, "-", "", lambda: None)
+
+        return [
+            Command("new", "File", "New", "Ctrl+N", files.new),
+            Command("open", "File", "Open Graph…", "Ctrl+O", files.open),
+            Command("picture", "File", "Open Picture…", "Ctrl+I", files.picture, toolbar=True),
+            Command("presets", "File", "Presets", "", lambda: None),
+            Command("recent", "File", "Recent", "", lambda: None),
+            rule("File"),
+            Command("save", "File", "Save", "Ctrl+S", files.save),
+            Command("save as", "File", "Save As…", "Ctrl+Shift+S", files.save_as),
+            Command("save preset", "File", "Save as Preset…", "", files.save_preset),
+            rule("File"),
+            Command("export", "File", "Export…", "Ctrl+E", files.export, toolbar=True),
+            Command("paste picture", "File", "Paste Picture", "Ctrl+Shift+V", files.paste_picture),
+            Command("copy result", "File", "Copy Result", "Ctrl+Shift+C", files.copy_result),
+            rule("File"),
+            Command("quit", "File", "Quit", "Ctrl+Q", files.quit),
+            Command("undo", "Edit", "Undo", "Ctrl+Z", self._undo, toolbar=True),
+            Command("redo", "Edit", "Redo", "Ctrl+Y", self._redo, toolbar=True),
+            rule("Edit"),
+            Command("add", "Edit", "Add Node…", "Tab", part("canvas", "search"), toolbar=True),
+            Command("cut", "Edit", "Cut", "Ctrl+X", self._cut),
+            Command("copy", "Edit", "Copy", "Ctrl+C", self._copy),
+            Command("paste", "Edit", "Paste", "Ctrl+V", self._paste),
+            Command("duplicate", "Edit", "Duplicate", "Ctrl+D", part("canvas", "duplicate")),
+            Command("delete", "Edit", "Delete", "Del", part("canvas", "delete")),
+            Command("dissolve", "Edit", "Delete and Reconnect", "Ctrl+Del", self._dissolve),
+            Command("select all", "Edit", "Select All", "Ctrl+A", part("canvas", "select_all")),
+            rule("Edit"),
+            Command("rename", "Edit", "Rename", "F2", part("canvas", "rename")),
+            Command("bypass", "Edit", "Bypass", "B", part("canvas", "bypass")),
+            Command(
+                "comment", "Edit", "Frame Selection", "Ctrl+G", part("canvas", "frame_selection")
+            ),
+            Command("view", "View", "View Selected Node", "V", self._view_selected),
+            Command("fit canvas", "View", "Fit Graph", "F", part("canvas", "fit")),
+            Command("zoom in", "View", "Zoom In", "Ctrl+=", partial(self._zoom, 1)),
+            Command("zoom out", "View", "Zoom Out", "Ctrl+-", partial(self._zoom, -1)),
+            Command("zoom reset", "View", "Zoom 100 %", "Ctrl+0", part("canvas", "reset_zoom")),
+            Command("minimap", "View", "Minimap", "M", part("canvas", "toggle_minimap")),
+            rule("View"),
+            Command("align x", "View", "Align Left", "Alt+L", partial(self._align, "x")),
+            Command("align y", "View", "Align Top", "Alt+T", partial(self._align, "y")),
+            Command("layout", "View", "Arrange Graph", "L", part("canvas", "layout")),
+            rule("View"),
+            Command("fit picture", "View", "Fit Picture", "0", part("viewer", "fit")),
+            Command("actual", "View", "Picture at 100 %", "1", part("viewer", "actual")),
+            Command("background", "View", "Next Background", "G", part("viewer", "next_mode")),
+            Command("cancel", "Run", "Cancel", "Esc", self._cancel),
+            Command("again", "Run", "Compute Again", "F5", self._again),
+            Command("forget", "Run", "Forget Everything in Memory", "", self._forget),
+            Command("help", "Help", "Shortcuts", "F1", self._help, toolbar=True),
+            Command("about", "Help", "About", "", self._about),
+        ]
+
+    def _of_part(self, part: str, method: str) -> Callable[[], None]:
+        return lambda: getattr(getattr(self, part), method)()
+
+    # ---- commands --------------------------------------------------------------------------
+
+    def _undo(self) -> None:
+        if name := self.document.undo():
+            self.sync()
+            self.say(f"Undone: {name}")
+
+    def _redo(self) -> None:
+        if name := self.document.redo():
+            self.sync()
+            self.say(f"Done again: {name}")
+
+    def _copy(self) -> None:
+        dpg.set_clipboard_text(self.canvas.copy())
+
+    def _cut(self) -> None:
+        dpg.set_clipboard_text(self.canvas.copy())
+        self.canvas.delete()
+
+    def _paste(self) -> None:
+        self.canvas.paste(dpg.get_clipboard_text())
+
+    def _dissolve(self) -> None:
+        self.canvas.delete(reconnect=True)
+
+    def _zoom(self, steps: int) -> None:
+        self.canvas.zoom(steps)
+
+    def _align(self, axis: str) -> None:
+        self.canvas.align(axis)
+
+    def _view_selected(self) -> None:
+        if self.canvas.selection:
+            self.view(self.canvas.selection[-1])
+
+    def _cancel(self) -> None:
+        self.document.cancel()
+        self.files.cancel()
+        self._running.clear()
+        self.say("Cancelled. The next change computes again.")
+
+    def _again(self) -> None:
+        self.document.view(*self.document.viewed)
+
+    def _forget(self) -> None:
+        self.engine.cache.clear()
+        self.say("Memory is empty; the next change computes from the start.")
+
+    def _help(self) -> None:
+        from qr_nodes.ui import dialogs
+
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for command in self.commands.values():
+            if command.shortcut:
+                groups.setdefault(command.menu, []).append((command.title, command.shortcut))
+        dialogs.shortcuts(self, groups)
+
+    def _about(self) -> None:
+        from qr_nodes import __version__
+        from qr_nodes.ui import dialogs
+
+        text = "Cuts subjects out of photographs. Everything stays on this machine."
+        dialogs.tell(self, f"QR Nodes {__version__}", text)
+
+    # ---- what happens ----------------------------------------------------------------------
+
+    def _chosen(self, id: str) -> None:
+        if not self.modal:
+            self.run(id)
+
+    def _key(self, _, key: int) -> None:
+        self.loop.wake()
+        if not self.modal and not self.typing() and (command := self._shortcuts.find(key)):
+            self.run(command.id)
+
+    def _drain(self) -> None:
+        for event in self.document.drain():
+            self.event(event)
+
+    def event(self, event: Event) -> None:
+        """Pass an event of the engine on to the parts; older news of a node is dropped."""
+        self.loop.wake()
+        if event.kind == "finished":
+            self._running.clear()
+            return
+        if (
+            event.run < self._newest.get(event.node, 0)
+            or event.node not in self.document.graph.nodes
+        ):
+            return
+        self._newest[event.node] = event.run
+        if event.kind in ("started", "progress"):
+            self._running[event.node] = event.fraction
+        else:
+            self._running.pop(event.node, None)
+        for part in (self.canvas, self.inspector, self.viewer):
+            part.event(event)
+        if event.outputs and event.node == self.viewed:
+            value = next(iter(event.outputs.values()))
+            node = self.document.graph.nodes[event.node]
+            self.viewer.show(value, event.scale, node.title or node.spec.title)
+        if event.kind == "failed" and event.error is not None:
+            self.say(str(event.error), "error")
+
+    def _tick(self) -> None:
+        """Twice a second, and whenever something runs: what the status bar says."""
+        now = time.monotonic()
+        running = ", ".join(self._running)
+        if now - self._shown[0] < (0.1 if running else 0.5):
+            return
+        self._shown = (now, running)
+        cache = self.engine.cache
+        used, budget = cache.used / 2**20, cache.budget / 2**20
+        dpg.set_value("app memory", f"{used:,.0f} of {budget:,.0f} MiB")
+        dpg.configure_item("app progress", show=bool(running), overlay=running)
+        if running:
+            dpg.set_value("app progress", max(self._running.values()))
+        self.files.tick()
+
+    def _unforeseen(self, error: BaseException) -> None:
+        """Report what a callback let through; the window goes on."""
+        if os.environ.get("QR_NODES_DEBUG"):
+            traceback.print_exception(error)
+        what = str(error) if isinstance(error, QrNodesError) else f"{type(error).__name__}: {error}"
+        self.say(what, "error")
+
+    def close(self) -> None:
+        """End the threads."""
+        self.viewer.close()
+        self.document.close()
+        self.engine.close()
+
+
+def first_view(graph: Graph) -> str:
+    """Give the node to look at first: what the first Export writes, or the last there is."""
+    for id in targets(graph):
+        node = graph.nodes[id]
+        if "file" not in node.spec.outputs:
+            return id
+        for name in node.spec.inputs:
+            if (source := graph.source(id, name)) is not None:
+                return source[0]
+    return ""
+
+
+def main(path: str | None = None) -> int:
+    """Open the window on a graph, a picture, or what was open before; give an exit code."""
+    from qr_nodes.ui.display import check_display
+    from qr_nodes.ui.system import accept_drops
+
+    check_display()
+    dpg.create_context()
+    dpg.configure_app(manual_callback_management=True)
+    app = App()
+    app.viewport()
+    dpg.setup_dearpygui()
+    app.build()
+    dpg.show_viewport()
+    drops = accept_drops(lambda paths: app.loop.post(app.files.dropped, paths))
+    dpg.set_exit_callback(lambda: app.files.quit())
+    app.loop.step()
+    app.loop.step()
+    app.files.start(path)
+    try:
+        app.loop.run()
+    finally:
+        app.remember()
+        app.files.end()
+        app.close()
+        del drops
+        theme.forget()
+        dpg.destroy_context()
+    return 0

@@ -1,0 +1,59 @@
+"""The commands of the window: one table for menus, shortcuts, toolbar and help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import dearpygui.dearpygui as dpg
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a person can ask for.
+
+    Attributes
+    ----------
+    id : what the program calls it
+    menu, title : where it stands and what it is called; "-" as title draws a line
+    shortcut : keys such as "Ctrl+Shift+S", or ""
+    run : does it
+    toolbar : stands in the toolbar too
+    """
+
+    id: str
+    menu: str
+    title: str
+    shortcut: str
+    run: Callable[[], None]
+    toolbar: bool = False
+
+
+_NAMED = {"Esc": "Escape", "Del": "Delete", "=": "Plus", "-": "Minus", "`": "Tilde"}
+
+
+def key_of(shortcut: str) -> tuple[int, frozenset[str]]:
+    """Give the key code and the modifiers of a shortcut such as "Ctrl+Shift+S"."""
+    *modifiers, key = shortcut.split("+")
+    return getattr(dpg, f"mvKey_{_NAMED.get(key, key)}"), frozenset(modifiers)
+
+
+def modifiers_down() -> frozenset[str]:
+    """Give the modifiers that are held: "Ctrl" (Command on a Mac), "Shift", "Alt"."""
+    keys = {
+        "Ctrl": (dpg.mvKey_LControl, dpg.mvKey_RControl, dpg.mvKey_LWin, dpg.mvKey_RWin),
+        "Shift": (dpg.mvKey_LShift, dpg.mvKey_RShift),
+        "Alt": (dpg.mvKey_LAlt, dpg.mvKey_RAlt),
+    }
+    return frozenset(name for name, codes in keys.items() if any(map(dpg.is_key_down, codes)))
+
+
+class Shortcuts:
+    """Which command a key press means."""
+
+    def __init__(self, commands: list[Command]):
+        self._by_keys = {key_of(c.shortcut): c for c in commands if c.shortcut}
+
+    def find(self, key: int) -> Command | None:
+        """Give the command for a key that was pressed just now, with what is held beside it."""
+        return self._by_keys.get((key, modifiers_down()))
