@@ -133,7 +133,7 @@ class Engine:
     ):
         self.cache, self.lanes, self.shrink = cache, lanes, shrink
         self.flights: dict[bytes, _Flight] = {}
-        self.history: dict[str, Mapping[str, Any]] = {}
+        self.history: dict[StepId, Mapping[str, Any]] = {}
         self.lock = threading.Lock()
         self.pool = ThreadPoolExecutor(lanes, "qr-nodes")
         self._digests: dict[str, tuple[tuple, str]] = {}
@@ -337,7 +337,7 @@ class _Run:
         if (entry := self._cached(*id)) is None:
             return False
         self.entries[id] = entry
-        self.engine.history[id[0]] = self.steps[id].made_of
+        self.engine.history[id] = self.steps[id].made_of
         self._tell("reused", id, entry)
         return True
 
@@ -354,8 +354,8 @@ class _Run:
         node = self.request.graph.nodes[id[0]]
         eaten = [self.steps[source].key for source, _ in step.inputs.values()]
         job = _NodeJob(engine, flight, self.request.id, id, [node.spec.id.encode(), *eaten])
-        job.reason = _reason(engine.history.get(id[0]), step.made_of)
-        engine.history[id[0]] = step.made_of
+        job.reason = _reason(engine.history.get(id), step.made_of)
+        engine.history[id] = step.made_of
         del self.waiting[id]
         with engine.lock:
             engine.flights[step.key] = flight

@@ -172,6 +172,18 @@ def test_events_tell_what_changed(stubs, engine):
     assert set(reasons.values()) == {"no longer in memory"}
 
 
+def test_a_preview_and_the_full_result_each_say_what_changed_for_them(stubs):
+    engine = Engine(Cache(1 << 28), shrink=lambda value, scale: value)
+    graph = stubs.graph("source", "add")
+    for value in (1.0, 2.0):
+        for scale in (0.5, 1.0):
+            graph = graph.set_param("add", "amount", value)
+            _, events = ask(engine, graph, "add", scale=scale)
+            reason = next(e.reason for e in events if e.kind == "done" and e.node == "add")
+            assert reason == ("first run" if value == 1 else "amount changed")
+    engine.close()
+
+
 def test_branches_that_do_not_depend_on_each_other_run_side_by_side(engine):
     both = threading.Barrier(2, timeout=10)
 
