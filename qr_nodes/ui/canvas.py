@@ -365,6 +365,7 @@ class Canvas:
             self.app.edit(graph, f"Link {self.name(source)} to {self.name(target)}")
 
     def _delinked(self, _sender, item: int | str) -> None:
+        self.pointer.linked()
         key = next((key for key, known in self.links.items() if known == item), None)
         if key:
             self.unlink(key)

@@ -20,7 +20,7 @@ from qr_nodes.ui.canvas_view import crosses
 if TYPE_CHECKING:
     from qr_nodes.ui.canvas import Canvas
 
-REST = 0.45
+REST = 0.6
 """Seconds that the mouse rests before a tip shows."""
 
 End = tuple[str, str, bool]
@@ -197,12 +197,12 @@ class Mouse:
         self._tips()
 
     def linked(self) -> None:
-        """Take note that the link being dragged was made, or refused with a reason."""
+        """Take note that the drag of a link made it, took it away or was refused with a reason."""
         self.end, self.wait = None, 0
 
     def _tips(self) -> None:
         mouse = dpg.get_mouse_pos(local=False)
-        if mouse != self._mouse:
+        if mouse != self._mouse or (self.tip and self.canvas.popup.open):
             self._mouse, self._since = mouse, time.monotonic()
             self._hide_tip()
         elif self._since and time.monotonic() - self._since > REST:

@@ -37,8 +37,7 @@ STATES = {
     "started": "running",
     "progress": "running",
     "failed": "failed",
-    "blocked": "blocked",
-    UNLINKED: "blocked",
+    UNLINKED: "unlinked",
 }
 """How a node looks by what the engine told last."""
 
@@ -268,9 +267,9 @@ def blank() -> list[float]:
 
 @cache
 def node_theme(category: str, state: str, viewed: bool, selected: bool) -> int | str:
-    """Give the theme of a node; `state` is "", "running", "failed", "blocked" or "bypass"."""
+    """Give the theme of a node; `state` is "", "bypass" or one of `STATES`."""
     title = theme.CATEGORY.get(category, theme.CATEGORY["Frame"])
-    outlines = {"failed": theme.BAD, "blocked": theme.WARN, "running": theme.ACCENT}
+    outlines = {"failed": theme.BAD, "unlinked": theme.WARN, "running": theme.ACCENT}
     outline = outlines.get(state) or ((235, 237, 242) if selected else None)
     outline = outline or (theme.GOOD if viewed else (70, 73, 80))
     body, text = ((58, 62, 70) if selected else (44, 46, 51)), theme.TEXT

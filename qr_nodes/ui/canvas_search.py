@@ -118,9 +118,7 @@ class Popup:
 
     def _begin(self, at: Sequence[float]) -> None:
         self.close()
-        x = max(0, min(at[0], dpg.get_viewport_client_width() - WIDTH - 20))
-        y = max(0, min(at[1], dpg.get_viewport_client_height() - 120))
-        self.window = dpg.add_window(popup=True, pos=(int(x), int(y)), no_title_bar=True)
+        self.window = dpg.add_window(popup=True, pos=(int(at[0]), int(at[1])), no_title_bar=True)
         self.wake()
 
     def _add_field(self, text: str, hint: str, callback: Callable | None) -> None:
