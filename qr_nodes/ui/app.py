@@ -19,7 +19,7 @@ from qr_nodes.batch import targets
 from qr_nodes.cache import Cache, Disk
 from qr_nodes.document import Document
 from qr_nodes.engine import Engine, Event
-from qr_nodes.errors import QrNodesError
+from qr_nodes.errors import GraphError, QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.resample import shrink
 from qr_nodes.resources import cache_folder
@@ -384,7 +384,8 @@ class App:
             value = next(iter(event.outputs.values()))
             node = self.document.graph.nodes[event.node]
             self.viewer.show(value, event.scale, node.title or node.spec.title)
-        if event.kind == "failed" and event.error is not None:
+        # A node that is not linked yet shows so itself; it is no news while one builds.
+        if event.kind == "failed" and not isinstance(event.error, GraphError):
             self.say(str(event.error), "error")
 
     def _tick(self) -> None:

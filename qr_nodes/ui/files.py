@@ -315,8 +315,6 @@ class Files:
             self.dropped([path])
         else:
             self._use(start_graph(), "")
-        if self.app.document.graph.nodes == {}:
-            self._use(start_graph(), "")
         if lost := recovery.list_recoverable():
             self._offer(lost[0])
         elif not path and self.app.settings.now.welcome:
