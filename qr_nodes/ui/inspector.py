@@ -176,16 +176,21 @@ class Inspector:
 
     # ---- gestures --------------------------------------------------------------------------
 
+    # Some widgets tell of their first change before they tell that they are held (a colour's
+    # picker), some never tell the latter: a gesture that a change began ends with the mouse.
+
     def _begun(self) -> None:
-        self._drag, self._loose = object(), False
+        if not self._loose:
+            self._drag = object()
 
     def _ended(self) -> None:
-        self._drag = None
+        if not self._loose:
+            self._drag = None
 
     def _left(self, _, item: int | str) -> None:
         if item in self._by_item:
             self._by_item[item].left()
-        self._drag = None
+        self._ended()
 
     # ---- building --------------------------------------------------------------------------
 
@@ -193,6 +198,7 @@ class Inspector:
         """Make everything for the node to show."""
         dpg.delete_item(self._parent, children_only=True)
         self._rows, self._by_item, self._drag, self._told = {}, {}, None, ()
+        self._loose = False
         self._node = self.app.document.graph.nodes.get(self._id)
         dpg.push_container_stack(self._parent)
         try:
@@ -290,7 +296,7 @@ class Inspector:
             dpg.set_value(self._title, spec.title)
 
     def _reset(self, _sender, _data, name: str) -> None:
-        self._drag = None
+        self._drag, self._loose = None, False
         self.set(name, self._node.spec.params[name].default)
 
     # ---- news ------------------------------------------------------------------------------

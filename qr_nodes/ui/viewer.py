@@ -249,8 +249,9 @@ class Viewer:
 
     def _zoom_by(self, steps: float, x: float, y: float) -> None:
         # On a ladder that has 100 % on it, from wherever a fit has left the zoom.
-        rung = round(math.log2(self._view.zoom) * STEPS) + steps
-        self._zoom_to(2.0 ** (rung / STEPS), x, y)
+        rung = math.log2(self._view.zoom) * STEPS
+        rung = math.floor(rung + 1e-6) if steps > 0 else math.ceil(rung - 1e-6)
+        self._zoom_to(2.0 ** ((rung + steps) / STEPS), x, y)
 
     def _zoom_to(self, zoom: float, x: float, y: float) -> None:
         if self._present is not None:
