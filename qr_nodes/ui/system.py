@@ -33,10 +33,11 @@ MAX_COPY = 100_000_000
 """Pixels of the largest picture that is copied."""
 
 
-def accept_drops(post: Callable, dropped: Callable[[list[str]], None]) -> object | None:
-    """Have `post(dropped, paths)` called when files are dropped on the window.
+def accept_drops(dropped: Callable[[list[str]], None]) -> object | None:
+    """Have `dropped(paths)` called when files are dropped on the window.
 
-    Call it once, after `show_viewport` and from the main thread.
+    Call it once, after `show_viewport` and from the main thread. `dropped` is called while a
+    frame is drawn: it must post what it does.
 
     Returns
     -------
@@ -49,7 +50,7 @@ def accept_drops(post: Callable, dropped: Callable[[list[str]], None]) -> object
 
     @kind
     def callback(window, count, paths):
-        post(dropped, [os.fsdecode(paths[index]) for index in range(count)])
+        dropped([os.fsdecode(paths[index]) for index in range(count)])
 
     try:
         glfw = ctypes.CDLL(library.__file__)

@@ -97,27 +97,24 @@ def fake_glfw(monkeypatch, window):
     return calls
 
 
-def test_dropped_files_are_posted_with_their_names(monkeypatch, app):
+def test_dropped_files_come_with_their_names(monkeypatch):
     calls = fake_glfw(monkeypatch, window=1234)
     dropped = []
-    assert system.accept_drops(app.loop.post, dropped.append) is not None
+    assert system.accept_drops(dropped.append) is not None
     names = ["/pictures/Käse & Brot.jpg", "/pictures/b.qrgraph"]
     calls["drop"](1234, 2, (ctypes.c_char_p * 2)(*[name.encode() for name in names]))
-    call, arguments = app.settle()
-    assert not dropped
-    call(*arguments)
     assert dropped == [names]
 
 
-def test_without_a_window_nothing_can_be_dropped(monkeypatch, app):
+def test_without_a_window_nothing_can_be_dropped(monkeypatch):
     calls = fake_glfw(monkeypatch, window=None)
-    assert system.accept_drops(app.loop.post, print) is None
+    assert system.accept_drops(print) is None
     assert not calls
 
 
-def test_a_build_without_glfw_is_no_error(monkeypatch, app):
+def test_a_build_without_glfw_is_no_error(monkeypatch):
     monkeypatch.setattr(system.ctypes, "CDLL", lambda path: SimpleNamespace())
-    assert system.accept_drops(app.loop.post, print) is None
+    assert system.accept_drops(print) is None
 
 
 # ---- copying -------------------------------------------------------------------------------
