@@ -112,6 +112,8 @@ class Canvas:
             kept = set(self.items)
         for key in [key for key in self.links if not self._stays(key, old, kept)]:
             dpg.delete_item(self.links.pop(key))
+            # The next link made is known to the editor by the same number.
+            dpg.clear_selected_links(self.editor)
         for id in [id for id in self.items if id not in kept]:
             self._drop(id)
         if graph.nodes is not old.nodes:

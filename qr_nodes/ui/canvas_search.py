@@ -118,7 +118,9 @@ class Popup:
 
     def _begin(self, at: Sequence[float]) -> None:
         self.close()
-        self.window = dpg.add_window(popup=True, pos=(int(at[0]), int(at[1])), no_title_bar=True)
+        self.window = dpg.add_window(
+            popup=True, pos=(int(at[0]), int(at[1])), no_title_bar=True, min_size=(10, 10)
+        )
         self.wake()
 
     def _add_field(self, text: str, hint: str, callback: Callable | None) -> None:
