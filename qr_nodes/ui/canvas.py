@@ -31,6 +31,9 @@ PADDING = (8, 5)
 SHARE = 0.004
 """Seconds per frame for pictures of nodes."""
 
+KEPT = 64
+"""Nodes that were deleted whose pictures are kept, in case they come back."""
+
 SIZED = 3
 """Frames until items have their sizes."""
 
@@ -64,6 +67,7 @@ class Canvas:
         self._viewed: str = ""
         self._settled = 0
         self._late_fit = False
+        self._lost = True
         self._pastes = 0
         self._build(parent)
         self.popup = Popup(app.loop.wake)
@@ -147,6 +151,7 @@ class Canvas:
     def _add(self, id: str, node: Node) -> None:
         facts = self.facts.setdefault(id, Facts())
         place = self.view.place(node.pos)
+        self._lost |= not self.items
         item = NodeItem(self.editor, id, node, place, self.view.zoom, facts, self.blank)
         self.items[id], self._seen[id] = item, place
         self._style(id)
@@ -168,6 +173,9 @@ class Canvas:
         del self._seen[id]
         self._pending.pop(id, None)
         self.facts[id].value = None
+        gone = [id for id in self.facts if id not in self.items]
+        for id in gone[:-KEPT]:
+            self._forget_picture(self.facts.pop(id))
 
     def _link(self, key: Target, source: tuple[str, str]) -> None:
         start = self.items[source[0]].pin(source[1], True)
@@ -178,17 +186,20 @@ class Canvas:
 
     def _forget(self) -> None:
         """Forget what the engine told: another graph is open."""
+        for item in self.items.values():
+            if item.image:
+                dpg.configure_item(item.image, texture_tag=self.blank)
         for facts in self.facts.values():
-            facts.value = None
-            if facts.texture:
-                for item in self.items.values():
-                    if item.facts is facts:
-                        dpg.configure_item(item.image, texture_tag=self.blank)
-                dpg.delete_item(facts.texture)
+            self._forget_picture(facts)
         self.facts = {id: Facts() for id in self.items}
         for id, item in self.items.items():
             item.facts = self.facts[id]
-            item.show()
+            self._show(id)
+
+    def _forget_picture(self, facts: Facts) -> None:
+        facts.value = None
+        if facts.texture:
+            dpg.delete_item(facts.texture)
 
     def event(self, event: Event) -> None:
         """Show what the engine tells of a node."""
@@ -203,7 +214,9 @@ class Canvas:
         if event.kind == "failed" and self._bare(event.node):
             facts.kind = UNLINKED
         self._show(event.node)
-        if event.outputs is not None and event.node in self.items:
+        if event.node not in self.items:
+            facts.value = None
+        elif event.outputs is not None:
             self._pending[event.node] = None
 
     def _bare(self, id: str) -> bool:
@@ -254,7 +267,16 @@ class Canvas:
             corner, origin = dpg.get_item_rect_min(item.item), self.origin
             pads, place = (self.view.zoom * pad for pad in PADDING), self._place_of(id)
             pan = zip(corner, pads, place, origin, strict=True)
-            self.pan = tuple(float(round(c - p - at - o)) for c, p, at, o in pan)
+            self._panned(tuple(float(round(c - p - at - o)) for c, p, at, o in pan))
+
+    def _panned(self, pan: Point) -> None:
+        """Take note of the editor's pan."""
+        old, self.pan = self.pan, pan
+        if self._lost and pan != old:
+            # It changed while there was nothing to see: go where it was thought to be.
+            offset = zip(self.view.offset, old, pan, strict=True)
+            self._look(View(self.view.zoom, tuple(o + was - now for o, was, now in offset)))
+        self._lost = False
 
     @property
     def origin(self) -> Point:

@@ -12,7 +12,7 @@ from qr_nodes.engine import Event
 from qr_nodes.errors import NodeError, QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.types import Cutout
-from qr_nodes.ui.canvas import Canvas
+from qr_nodes.ui.canvas import KEPT, Canvas
 
 
 class App:
@@ -291,6 +291,21 @@ def test_pictures_come_from_outputs_and_old_ones_are_dropped(app):
     app.show(graph.remove("feather"))
     app.show(graph)
     assert dpg.get_item_configuration(canvas.items["feather"].image)["texture_tag"] == seen[1]
+
+
+def test_pictures_of_nodes_long_gone_are_dropped(app):
+    canvas = app.canvas
+    mask = np.zeros((3, 5), np.float32)
+    for number in range(KEPT + 3):
+        id = f"levels{number}"
+        app.show(app.document.graph.add("levels", id))
+        canvas.event(Event(1, "done", id, outputs={"cutout": mask}))
+        canvas.items[id].picture(canvas.textures)
+        app.show(app.document.graph.remove(id))
+    kept = [id for id in canvas.facts if id not in canvas.items]
+    assert len(kept) == KEPT and kept[0] == "levels3"
+    textures = sum(map(len, dpg.get_item_children(canvas.textures).values()))
+    assert textures == KEPT + 1  # and the blank one
 
 
 def test_another_graph_starts_without_what_was_known_of_the_old(app):
