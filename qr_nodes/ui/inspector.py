@@ -29,6 +29,7 @@ Tab, or a right click on the canvas, adds a node. V shows the selected node's pi
 B passes it by, Del takes it away."""
 
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.webp", "*.tif", "*.tiff", "*.avif", "*.heic", "*.bmp")
+OUTPUTS = ("*.png", "*.webp", "*.tif", "*.avif", "*.jpg")
 
 LABELS = 104
 """Width of the column of labels, px."""
@@ -142,7 +143,7 @@ class Inspector:
 
         title = f"{self._node.spec.title}: {widgets.label(param.name)}"
         if param.kind == "save":
-            dialogs.save_file(self.app, title, path or "cutout.png", PICTURES, done)
+            dialogs.save_file(self.app, title, path or "cutout.png", OUTPUTS, done)
         else:
             dialogs.open_files(self.app, title, PICTURES, done)
 

@@ -79,6 +79,8 @@ class Model(Field):
         with dpg.group():
             self.item = dpg.add_combo([], width=-1, callback=self.changed, height_mode=2)
             self._state = dpg.add_text("", wrap=0)
+            with dpg.tooltip(self._state, delay=0.4):
+                self._licence = dpg.add_text("", wrap=360)
             self._fetch = dpg.add_button(label="Download", callback=self._asked)
             self._bar = dpg.add_progress_bar(width=-1, height=18, show=False)
         self._name = ""
@@ -92,6 +94,7 @@ class Model(Field):
         dpg.set_value(self.item, _named(value, here))
         busy = self.host.downloads.get(value)
         dpg.set_value(self._state, _terms(value, entry, here))
+        dpg.set_value(self._licence, entry.licence if entry else value)
         warn = entry is None or entry.commercial == "no"
         dpg.bind_item_theme(self._state, theme.text(theme.WARN if warn else theme.FAINT))
         fetchable = entry is not None and not here and bool(entry.sources)
@@ -204,8 +207,10 @@ def _terms(name: str, entry: Entry | None, here: bool) -> str:
     """Say whether a model's weights are here and on what terms they may be used."""
     if entry is None:
         return f"There is no model {name!r} here."
-    where = "Here." if here else "Its weights are not here yet."
-    if not here and not entry.sources:
-        where = f"Get {entry.file} by hand and add it with 'qr-nodes models add'."
     limits = " Not for commercial use." if entry.commercial == "no" else ""
+    if here:
+        return f"Weights: {entry.licence.partition(';')[0].rstrip('.')}.{limits}"
+    where = "Its weights are not here yet."
+    if not entry.sources:
+        where = f"Get {entry.file} by hand and add it with 'qr-nodes models add'."
     return f"{where} {entry.licence}{limits}"

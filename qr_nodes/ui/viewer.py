@@ -13,11 +13,21 @@ import time
 
 import dearpygui.dearpygui as dpg
 import numpy as np
+from PIL import Image
 
 from qr_nodes.engine import Event
 from qr_nodes.types import Cutout
 from qr_nodes.ui import theme
-from qr_nodes.ui.viewer_picture import CRISP, Kind, View, fit, full_size, render, wanted_level
+from qr_nodes.ui.viewer_picture import (
+    CRISP,
+    Kind,
+    View,
+    fit,
+    full_size,
+    render,
+    thumbnail,
+    wanted_level,
+)
 from qr_nodes.ui.viewer_tiles import Tiles
 from qr_nodes.ui.viewer_tools import Tools
 from qr_nodes.ui.viewer_worker import Picture, Worker
@@ -128,6 +138,11 @@ class Viewer:
         if self._tiles.moving:
             self._app.loop.wake()
         self._say()
+
+    def thumbnail(self, side: int) -> Image.Image | None:
+        """Give what is shown as a small picture with its transparency, or None."""
+        picture = self._present
+        return picture and Image.fromarray(thumbnail(picture.value, side))
 
     def close(self) -> None:
         """End the thread."""

@@ -14,7 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from qr_nodes.imaging.resample import shrunk_size
+from qr_nodes.imaging.resample import shrink, shrunk_size
 from qr_nodes.imaging.strips import strips
 from qr_nodes.types import Cutout
 
@@ -141,6 +141,12 @@ def _split(length: int, step: int) -> list[tuple[slice, int, slice]]:
     if length % step:
         parts.append((slice(whole, whole + 1), 1, slice(whole * step, length)))
     return parts
+
+
+def thumbnail(value: Cutout | np.ndarray, side: int) -> np.ndarray:
+    """Give a value as (h, w, 4) uint8 straight RGBA, its longer side `side` px at most."""
+    small = shrink(value, min(1.0, side / max(value.shape[:2])))
+    return cv2.cvtColor(level(small, "cutout", 0), cv2.COLOR_mRGBA2RGBA)
 
 
 def _premultiplied(value: Cutout | np.ndarray, kind: Kind, rows: slice) -> np.ndarray:

@@ -269,6 +269,21 @@ def test_a_deleted_node_takes_its_picture_along(viewer):
     assert dpg.get_value(viewer._caption) == ""
 
 
+def test_a_thumbnail_is_of_what_is_shown(viewer):
+    assert viewer.thumbnail(64) is None
+    viewer.show(cutout(100, 200), 1.0, "Feather")
+    settle(viewer)
+    small = viewer.thumbnail(64)
+    assert (small.size, small.mode) == ((64, 32), "RGBA")
+
+
+def test_zooming_in_from_a_fit_meets_100_percent_first(viewer):
+    viewer.show(cutout(420, 100), 1.0, "Feather")
+    settle(viewer)
+    viewer.zoom(1)
+    assert viewer.view.zoom == 1.0
+
+
 def test_an_older_picture_never_replaces_a_newer_one(viewer):
     old, new = (
         Picture(cutout(4, 4, value), 1.0, (4, 4), "cutout", name, order)

@@ -18,6 +18,7 @@ from qr_nodes.ui.viewer_picture import (
     full_size,
     level,
     render,
+    thumbnail,
     wanted_level,
 )
 
@@ -200,3 +201,11 @@ def test_making_a_level_can_be_given_up(cutout):
 
     with pytest.raises(Cancelled):
         level(cutout, "cutout", 0, checkpoint)
+
+
+def test_a_thumbnail_keeps_the_shape_and_the_transparency():
+    small = thumbnail(disk(240, 320), 64)
+    assert small.shape == (48, 64, 4)
+    assert np.abs(small[24, 32].astype(int) - [200, 30, 20, 255]).max() <= 1
+    assert small[0, 0, 3] == 0
+    assert thumbnail(np.ones((3, 5), np.float32), 64).shape == (3, 5, 4)
