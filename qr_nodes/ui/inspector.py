@@ -6,6 +6,7 @@ shown, its fields, the gesture under way (one undo step), news of every node, do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -60,7 +61,7 @@ class Inspector:
         self._id: str | None = None
         self._node: Node | None = None
         self._rows: dict[str, Row] = {}
-        self._by_item: dict[int | str, Field] = {}
+        self._typed: dict[int | str, Callable[[], None]] = {}
         self._drag: object | None = None
         self._loose = False
         self._news: dict[str, Event] = {}
@@ -189,8 +190,8 @@ class Inspector:
             self._drag = None
 
     def _left(self, _, item: int | str) -> None:
-        if item in self._by_item:
-            self._by_item[item].left()
+        if item in self._typed:
+            self._typed[item]()
         self._ended()
 
     # ---- building --------------------------------------------------------------------------
@@ -198,7 +199,7 @@ class Inspector:
     def _build(self) -> None:
         """Make everything for the node to show."""
         dpg.delete_item(self._parent, children_only=True)
-        self._rows, self._by_item, self._drag, self._told = {}, {}, None, ()
+        self._rows, self._typed, self._drag, self._told = {}, {}, None, ()
         self._loose = False
         self._node = self.app.document.graph.nodes.get(self._id)
         dpg.push_container_stack(self._parent)
@@ -220,7 +221,7 @@ class Inspector:
             width=-1, hint=spec.title, on_enter=True, callback=self._renamed
         )
         dpg.bind_item_handler_registry(self._title, self._handlers)
-        self._by_item[self._title] = _Title(self._renamed)
+        self._typed[self._title] = self._renamed
         words = f"{spec.title} · {spec.category} · {self._id}"
         dpg.bind_item_theme(dpg.add_text(words), theme.text(theme.FAINT))
         if spec.fn is None:
@@ -269,8 +270,9 @@ class Inspector:
             about.append("Ctrl+click to type a value.")
         _tooltip(label, "\n".join(filter(None, about)))
         _tooltip(reset, f"Back to {widgets.shown(param, param.default)}")
-        dpg.bind_item_handler_registry(field.item, self._handlers)
-        self._by_item[field.item] = field
+        for item in {field.item, *field.typed}:
+            dpg.bind_item_handler_registry(item, self._handlers)
+        self._typed |= field.typed
         self._rows[param.name] = Row(field, reset)
 
     # ---- following the graph ---------------------------------------------------------------
@@ -369,13 +371,6 @@ def _tooltip(item: int | str, text: str) -> None:
     if text:
         with dpg.tooltip(item, delay=0.4):
             dpg.add_text(text, wrap=340)
-
-
-class _Title:
-    """The title's place among the fields: takes what was typed when the keyboard leaves."""
-
-    def __init__(self, left):
-        self.left = left
 
 
 def _reset_icon() -> int | str:

@@ -106,9 +106,6 @@ class Model(Field):
     def read(self) -> str:
         return dpg.get_value(self.item).partition("  ")[0]
 
-    def left(self) -> None:
-        pass
-
     def frame(self) -> None:
         busy = self.host.downloads.get(self._name)
         if busy is not None:
@@ -161,9 +158,6 @@ class Device(Field):
 
     def show(self, value: str) -> None:
         dpg.set_value(self.item, value)
-
-    def left(self) -> None:
-        pass
 
     def frame(self) -> None:
         found = self.host.devices()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,20 @@ class Field:
     Attributes
     ----------
     item : the widget that shows the value
+    typed : what to call when the keyboard leaves a widget that text was typed into
     """
 
     item: int | str
 
     def __init__(self, host, param: Param):
         self.host, self.param = host, param
+        self.typed: dict[int | str, Callable[[], None]] = {}
         self.build()
 
     def build(self) -> None:
         """Make the widget; set `item`."""
         self.item = dpg.add_input_text(width=-1, on_enter=True, callback=self.changed)
+        self.typed[self.item] = self.changed
 
     def show(self, value: Any) -> None:
         """Put a value into the widget."""
@@ -52,10 +56,6 @@ class Field:
     def changed(self) -> None:
         """Hand the widget's value on."""
         self.host.set(self.param.name, self.read())
-
-    def left(self) -> None:
-        """Take what was typed when the keyboard goes elsewhere."""
-        self.changed()
 
     def frame(self) -> None:
         """Do what is to be done on every frame."""
@@ -106,6 +106,7 @@ class LogNumber(Field):
             self._typed = dpg.add_input_float(
                 width=-1, step=0, format="%.4g", on_enter=True, callback=self._entered
             )
+        self.typed[self._typed] = self._entered
 
     def show(self, value: float) -> None:
         place = (math.log(max(value, 1e-9)) - self._low) / self._span
@@ -129,9 +130,6 @@ class Switch(Field):
     def build(self) -> None:
         self.item = dpg.add_checkbox(callback=self.changed)
 
-    def left(self) -> None:
-        pass
-
 
 class Choice(Field):
     """A list to choose from."""
@@ -145,9 +143,6 @@ class Choice(Field):
 
     def read(self) -> Any:
         return self._values.get(dpg.get_value(self.item))
-
-    def left(self) -> None:
-        pass
 
 
 class Color(Field):
@@ -179,6 +174,7 @@ class File(Field):
                 width=-BUTTON - 6, on_enter=True, callback=self.changed, hint="no file chosen"
             )
             dpg.add_button(label="Browse…", width=-1, callback=self._browse)
+        self.typed[self.item] = self.changed
 
     def _browse(self) -> None:
         self.host.browse(self.param, self.read(), self._chosen)
@@ -207,9 +203,6 @@ class Strokes(Field):
 
     def read(self) -> tuple[Stroke, ...]:
         return self._value
-
-    def left(self) -> None:
-        pass
 
     def _cleared(self) -> None:
         self.host.set(self.param.name, ())

@@ -25,6 +25,8 @@ from qr_nodes.ui.inspector import Inspector, duration, news
 
 EVERY = [(spec.id, name) for spec in all_specs() for name in spec.params]
 
+FIND_DEVICES = models.find_devices
+
 
 class App:
     """As much of the window as the inspector knows."""
@@ -424,6 +426,15 @@ def test_an_unknown_model_is_shown_and_said_to_be_missing(app):
     app.inspector.show("segment")
     assert field(app, "model").read() == "mine"
     assert dpg.get_value(field(app, "model")._state) == "There is no model 'mine' here."
+
+
+def test_devices_are_looked_for_in_a_thread(app, monkeypatch):
+    monkeypatch.setattr("qr_nodes.inference.devices.devices", lambda: ["one"])
+    taken = []
+    FIND_DEVICES(taken.append, app.loop.post).join()
+    call, *arguments = app.posted.get(timeout=20)
+    call(*arguments)
+    assert taken == [["one"]]
 
 
 def test_devices_are_offered_once_they_are_found(app):
