@@ -198,7 +198,7 @@ class NodeItem:
         if isinstance(facts.value, Written) and facts.kind in ("done", "reused"):
             text = f"{text}, written"
         dpg.set_value(self.status, text)
-        colors = {"failed": theme.BAD, "blocked": theme.WARN, UNLINKED: theme.WARN}
+        colors = {"failed": theme.BAD, UNLINKED: theme.WARN}
         dpg.configure_item(self.status, color=colors.get(facts.kind, theme.FAINT))
         running = facts.kind in ("started", "progress")
         dpg.set_value(self.bar, facts.fraction if running else 0.0)

@@ -93,7 +93,7 @@ class Popup:
         self.specs, self.done = list(specs), done
         self._add_field("", "Add a node…", self._typed)
         self.list = dpg.add_group(parent=self.window)
-        self._typed(0, "")
+        self._typed(self.field, "")
 
     def ask(self, text: str, at: Sequence[float], done: Callable[[str], None]) -> None:
         """Let the user edit a line of text; `done` takes it on Enter."""
@@ -155,7 +155,9 @@ class Popup:
         self.close()
         done(spec)
 
-    def _typed(self, _sender, text: str) -> None:
+    def _typed(self, field: int | str, text: str) -> None:
+        if field != self.field:  # Esc gives the old text back to a field that is gone
+            return
         self.shown, self.marked = found(self.specs, text), 0
         self._list()
 

@@ -339,6 +339,15 @@ def test_the_search_is_driven_by_keys(app):
     assert chosen == [expected] and not popup.open
 
 
+def test_what_is_typed_into_a_closed_search_is_dropped(app):
+    app.canvas.search()
+    field = app.canvas.popup.field
+    typed = dpg.get_item_callback(field)
+    app.canvas.popup.close()
+    typed(field, "feather")
+    assert not app.canvas.popup.open and app.canvas.popup.shown == []
+
+
 def test_a_line_of_text_is_given_on_enter(app):
     app.canvas.select(["feather"])
     app.canvas.rename()
