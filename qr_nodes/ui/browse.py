@@ -79,17 +79,23 @@ class _Browser:
     def go(self, name: str) -> None:
         """Show a folder, given from the present one or in full."""
         folder = os.path.normpath(os.path.join(self.folder, os.path.expanduser(name)))
+        if self._list_of(folder):
+            self.folder = folder
+            dpg.set_value(self._fault, "")
+            dpg.set_value(self._path, folder)
+            if not self.wanted.save:
+                self._set_name("")
+            self._show()
+
+    def _list_of(self, folder: str, typed: str = "") -> bool:
+        """Read a folder's list; say whether it could be."""
         try:
-            self.listed = entries(folder, self.wanted.globs)
+            self.listed = entries(folder, self.wanted.globs, typed, self.wanted.save)
         except OSError as error:
             dpg.set_value(self._fault, f"{folder}: it cannot be opened ({error.strerror}).")
-            return
-        self.folder, self.marked = folder, 0 if not self.wanted.save else -1
-        dpg.set_value(self._fault, "")
-        dpg.set_value(self._path, folder)
-        if not self.wanted.save:
-            self._set_name("")
-        self._show()
+            return False
+        self.marked = -1 if self.wanted.save else 0
+        return True
 
     def mark(self, step: int) -> None:
         """Move the mark through the list."""
@@ -150,9 +156,8 @@ class _Browser:
         self.modal.refocus()
 
     def _typed(self, _, typed: str) -> None:
-        self.listed = entries(self.folder, self.wanted.globs, typed, self.wanted.save)
-        self.marked = -1 if self.wanted.save or not typed.strip() else 0
-        self._show()
+        if self._list_of(self.folder, typed):
+            self._show()
 
     def _show(self) -> None:
         dpg.delete_item(self._list, children_only=True)

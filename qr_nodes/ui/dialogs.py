@@ -149,43 +149,57 @@ class Wanted:
     title : of the dialog
     folder : where it starts
     name : suggested for a file to be saved
-    globs : "*.png", "*.jpg", …; empty for any file
+    kinds : what is offered: {"Pictures": ["*.png", …]}; any file where empty
     save : a file to be written; otherwise one, or `many`, to be read
     """
 
     title: str
     folder: str
     name: str
-    globs: list[str]
+    kinds: dict[str, list[str]]
     save: bool
     many: bool
+
+    @property
+    def globs(self) -> list[str]:
+        """All patterns of all kinds."""
+        return [glob for globs in self.kinds.values() for glob in globs]
+
+
+Patterns = Mapping[str, Sequence[str]] | Sequence[str]
+"""Globs ("*.png"), or what they are called with the globs ({"Pictures": ("*.png", …)})."""
+
+
+def _kinds(patterns: Patterns) -> dict[str, list[str]]:
+    if isinstance(patterns, Mapping):
+        return {name: list(globs) for name, globs in patterns.items()}
+    return {"Files to choose from": list(patterns)} if patterns else {}
 
 
 def open_files(
     app,
     title: str,
-    patterns: Sequence[str],
+    patterns: Patterns,
     done: Callable[[list[str]], None],
     many: bool = False,
 ) -> None:
     """Let the user choose a file, or several; `done` gets a list of paths.
 
-    `patterns` are globs ("*.png"); any file can be chosen where there are none.
+    Any file can be chosen where there are no patterns.
     """
-    wanted = Wanted(title, _start(app), "", list(patterns), False, many)
+    wanted = Wanted(title, _start(app), "", _kinds(patterns), False, many)
     _choose(app, wanted, partial(_remembered, app, done))
 
 
-def save_file(
-    app, title: str, name: str, patterns: Sequence[str], done: Callable[[str], None]
-) -> None:
+def save_file(app, title: str, name: str, patterns: Patterns, done: Callable[[str], None]) -> None:
     """Let the user name a file to write; `done` gets its path.
 
     A name without an ending gets that of the first pattern. Whoever names a file that is there
     has been asked about it.
     """
     folder, name = os.path.split(name)
-    wanted = Wanted(title, folder or _start(app), name, list(patterns), True, False)
+    folder = folder if os.path.isdir(folder) else _start(app)
+    wanted = Wanted(title, folder, name, _kinds(patterns), True, False)
 
     def named(paths: list[str]) -> None:
         path = with_ending(paths[0], wanted.globs)
@@ -230,13 +244,13 @@ def native_dialogs(wanted: Wanted) -> list[list[str]]:
         found.append(["zenity", "--file-selection", f"--title={wanted.title}"])
         found[-1] += [f"--filename={start}", "--separator=\n"]
         found[-1] += ["--save"] if wanted.save else ["--multiple"] if wanted.many else []
-        if wanted.globs:
-            found[-1] += [f"--file-filter=Files to choose from | {' '.join(_cases(wanted.globs))}"]
-        found[-1] += ["--file-filter=All files | *"]
+        for name, globs in (*wanted.kinds.items(), ("All files", ["*"])):
+            found[-1] += [f"--file-filter={name} | {' '.join(_cases(globs))}"]
     if shutil.which("kdialog"):
         kind = "--getsavefilename" if wanted.save else "--getopenfilename"
-        names = [" ".join(_cases(wanted.globs))] if wanted.globs else []
-        found.append(["kdialog", "--title", wanted.title, kind, start, *names])
+        filters = [f"{name} ({' '.join(_cases(globs))})" for name, globs in wanted.kinds.items()]
+        found.append(["kdialog", "--title", wanted.title, kind, start])
+        found[-1] += ["\n".join([*filters, "All files (*)"])] if filters else []
         found[-1] += ["--multiple", "--separate-output"] if wanted.many else []
     if "KDE" in os.environ.get("XDG_CURRENT_DESKTOP", ""):
         found.reverse()

@@ -142,6 +142,7 @@ class Modal:
     def _press(self, _, key: int) -> None:
         # Whoever holds Enter down has not answered a question that has just come up.
         if self.open and key in self.keys and key not in self._held:
+            self._held |= {key} & {*ENTER, dpg.mvKey_Escape}
             self.keys[key]()
 
     def _release(self, _, key: int) -> None:

@@ -14,8 +14,11 @@ from pathlib import Path
 UNAVAILABLE = 3
 
 
-def choose(title: str, folder: str, name: str, globs: list[str], save: bool, many: bool) -> list:
-    """Show the system's file dialog through Tk; give the paths chosen, none if cancelled."""
+def choose(title: str, folder: str, name: str, kinds: dict, save: bool, many: bool) -> list:
+    """Show the system's file dialog through Tk; give the paths chosen, none if cancelled.
+
+    `kinds` says what is offered: {"Pictures": ["*.png", …]}.
+    """
     import tkinter
     from tkinter import filedialog
 
@@ -25,9 +28,9 @@ def choose(title: str, folder: str, name: str, globs: list[str], save: bool, man
         raise ImportError(error) from error
     root.withdraw()
     root.attributes("-topmost", True)
-    kinds = [("Files to choose from", " ".join(globs))] if globs else []
     options = {"title": title, "initialdir": folder or None, "parent": root}
-    options["filetypes"] = [*kinds, ("All files", "*")]
+    offered = [(kind, " ".join(globs)) for kind, globs in kinds.items()]
+    options["filetypes"] = [*offered, ("All files", "*")]
     if save:
         found = filedialog.asksaveasfilename(initialfile=name, **options)
     elif many:

@@ -75,7 +75,7 @@ class Recovery:
         self._kept: tuple[Graph, str] | None = None
         self._mail = threading.Condition()
         self._closed = False
-        self._writer = threading.Thread(target=self._write, name="qr-nodes recovery")
+        self._writer = threading.Thread(target=self._write, name="qr-nodes recovery", daemon=True)
         self._writer.start()
 
     def keep(self, graph: Graph, path: str = "", saved: bool = False) -> None:

@@ -18,11 +18,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from qr_nodes import resources
 from qr_nodes.errors import QrNodesError, ReadError, WriteError
-from qr_nodes.imaging.color import profile_fits, to_srgb
 from qr_nodes.types import Cutout
 from qr_nodes.ui import outside
 
@@ -118,9 +116,13 @@ def rgba(value: Cutout | np.ndarray) -> np.ndarray:
         )
     if not isinstance(value, Cutout):
         return cv2.cvtColor(_bytes(value), cv2.COLOR_GRAY2RGBA)
-    color, icc = _bytes(value.color), value.source.icc
-    if profile_fits(icc, "RGB"):
-        color = np.asarray(to_srgb(Image.fromarray(color), icc))
+    color = _bytes(value.color)
+    if value.source.icc:
+        from PIL import Image
+
+        from qr_nodes.imaging.color import to_srgb
+
+        color = np.asarray(to_srgb(Image.fromarray(color), value.source.icc))
     return np.dstack([color, _bytes(value.alpha)])
 
 

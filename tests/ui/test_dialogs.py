@@ -151,6 +151,17 @@ def test_a_key_held_since_before_answers_nothing_until_it_is_pressed_anew(app, g
     assert given == ["save"]
 
 
+def test_a_key_held_down_answers_once(app, given):
+    modal = dialogs.prompt(app, "Rename", "Name", "", given.append)
+    modal._press(None, ENTER)
+    dpg.set_value(modal.focus, "typed")
+    modal._press(None, ENTER)
+    assert given == []
+    modal._release(None, ENTER)
+    app.press(ENTER)
+    assert given == ["typed"]
+
+
 def test_dialogs_wait_for_each_other_in_their_order(app, given):
     question(app, given)
     first, *rest = app.modal, *(dialogs.tell(app, name, name) for name in ("one", "two"))
@@ -282,6 +293,16 @@ def test_a_folder_lists_folders_first_then_what_fits(pictures):
     ]
 
 
+@pytest.mark.parametrize(
+    "patterns", [["*.png", "*.txt"], {"Pictures": ["*.png"], "Notes": ["*.txt"]}]
+)
+def test_patterns_may_have_a_name(app, pictures, given, no_native, patterns):
+    app.settings.change(folder=str(pictures))
+    dialogs.open_files(app, "Open", patterns, given.append)
+    files = [name for name in app.items("mvSelectable") if not name.endswith("/")]
+    assert files == ["Bear cat.png", "cat.PNG", "notes.txt"]
+
+
 def test_typing_narrows_the_list_beginnings_first(pictures):
     assert [name for name, _ in browse.entries(pictures, (), "CAT")] == ["cat.PNG", "Bear cat.png"]
     assert [name for name, _ in browse.entries(pictures, (), ".")][:2] == [".hidden", ".secret.png"]
@@ -395,6 +416,21 @@ def test_a_marked_file_lends_its_name_when_saving(app, pictures, given, no_nativ
     assert dpg.get_value(app.modal.focus) == "Bear cat.png"
 
 
+def test_a_folder_that_goes_while_it_is_shown_is_told(app, pictures, given, no_native):
+    app.settings.change(folder=str(pictures / "A folder"))
+    dialogs.open_files(app, "Open", [], given.append)
+    (pictures / "A folder").rmdir()
+    typed(app, "a")
+    assert any("it cannot be opened" in words for words in app.items("mvText"))
+
+
+def test_a_suggested_place_that_is_gone_gives_way_to_the_last(app, pictures, given, no_native):
+    app.settings.change(folder=str(pictures))
+    dialogs.save_file(app, "Save", "/gone/for good/new.png", ["*.png"], given.append)
+    app.press(ENTER)
+    assert given == [str(pictures / "new.png")]
+
+
 def test_a_folder_that_is_gone_is_no_place_to_save_in(app, pictures, given, no_native):
     dialogs.save_file(app, "Save", str(pictures / "cut.png"), ["*.png"], given.append)
     typed(app, "gone/cut.png")
@@ -466,12 +502,14 @@ def test_an_ending_added_afterwards_replaces_nothing_unasked(app, zenity, given,
 def test_the_desktops_own_dialog_comes_first(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(dialogs.shutil, "which", lambda name: name)
-    wanted = dialogs.Wanted("Open", "/a", "", ["*.png"], False, True)
+    wanted = dialogs.Wanted("Open", "/a", "", {"Pictures": ["*.png"]}, False, True)
     monkeypatch.setenv("XDG_CURRENT_DESKTOP", "GNOME")
     assert [command[0] for command in dialogs.native_dialogs(wanted)] == ["zenity", "kdialog"]
     monkeypatch.setenv("XDG_CURRENT_DESKTOP", "KDE")
     gnome, kde = reversed(dialogs.native_dialogs(wanted))
-    assert kde[0] == "kdialog" and "*.png *.PNG" in kde and "--multiple" in kde
+    assert kde[0] == "kdialog" and "--multiple" in kde
+    assert "Pictures (*.png *.PNG)\nAll files (*)" in kde
+    assert "--file-filter=Pictures | *.png *.PNG" in gnome
     assert gnome[0] == "zenity" and f"--filename=/a{os.sep}" in gnome and "--multiple" in gnome
 
 
@@ -479,7 +517,7 @@ def test_tk_shows_the_systems_dialog_on_other_systems(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(dialogs.shutil, "which", lambda name: None)
     monkeypatch.setattr(dialogs, "find_spec", lambda name: name)
-    wanted = dialogs.Wanted("Open", "C:/a", "", ["*.png"], False, False)
+    wanted = dialogs.Wanted("Open", "C:/a", "", {"Pictures": ["*.png"]}, False, False)
     (command,) = dialogs.native_dialogs(wanted)
     assert command == system.outside_command("choose", dialogs.asdict(wanted))
     monkeypatch.setattr(dialogs, "find_spec", lambda name: None)
