@@ -104,7 +104,7 @@ class LogNumber(Field):
                 width=-BUTTON - 6, max_value=1.0, no_input=True, format="", callback=self.changed
             )
             self._typed = dpg.add_input_float(
-                width=-1, step=0, format="%.4g", on_enter=True, callback=self._entered
+                width=-1, step=0, format="%.4g", callback=self._entered
             )
         self.typed[self._typed] = self._entered
 
@@ -121,7 +121,9 @@ class LogNumber(Field):
         self.host.set(self.param.name, within(self.param, float(f"{value:.3g}")))
 
     def _entered(self) -> None:
-        self.host.set(self.param.name, within(self.param, self.read()))
+        value = within(self.param, self.read())
+        self.show(value)
+        self.host.set(self.param.name, value)
 
 
 class Switch(Field):

@@ -197,6 +197,10 @@ def test_a_slider_over_factors_follows_and_sets(app):
     dpg.get_item_callback(gamma.item)()
     assert app.document.graph.nodes["levels"].params["gamma"] == pytest.approx(3.16)
     assert gamma.read() == pytest.approx(3.16)
+    dpg.set_value(gamma._typed, 99.0)
+    app.inspector._left(None, gamma._typed)
+    assert app.document.graph.nodes["levels"].params["gamma"] == gamma.read() == 10.0
+    assert dpg.get_value(gamma.item) == 1.0
 
 
 def test_a_title_is_set_kept_and_taken_away(app):
