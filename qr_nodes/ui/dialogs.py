@@ -215,7 +215,7 @@ def save_file(app, title: str, name: str, patterns: Patterns, done: Callable[[st
 
 def _start(app) -> str:
     folder = app.settings.now.folder
-    return folder if Path(folder).is_dir() else str(Path.home())
+    return folder if folder and os.path.isdir(folder) else str(Path.home())
 
 
 def _remembered(app, done: Callable[[list[str]], None], paths: list[str]) -> None:

@@ -314,6 +314,12 @@ def open_picture(app, pictures, given):
     dialogs.open_files(app, "Open", ["*.png", "*.jpg"], given.append)
 
 
+def test_the_first_dialog_starts_in_the_users_folder(app, pictures, given, no_native, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: pictures)
+    dialogs.open_files(app, "Open", ["*.jpg"], given.append)
+    assert "dog.jpg" in app.items("mvSelectable")
+
+
 def typed(app, text):
     """Type into the dialog's name field."""
     dpg.set_value(app.modal.focus, text)
