@@ -154,6 +154,7 @@ class Recovery:
 def list_recoverable(folder: Path | None = None) -> list[Unsaved]:
     """Give what processes that no longer run left unsaved, newest first."""
     folder = folder or _folder()
+    _sweep(folder)
     found = [entry for file in folder.glob("*.qrgraph") if _free(file) and (entry := _entry(file))]
     return sorted(found, key=lambda entry: -entry.time)
 
@@ -164,6 +165,16 @@ def discard(entry: Unsaved) -> None:
     for file in (entry.file, entry.file.with_suffix(".lock"), *halves):
         with suppress(OSError):
             file.unlink()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove locks of processes that ended with nothing unsaved, but not in a clean way."""
+    for lock in folder.glob("*.lock"):
+        file = lock.with_suffix(".qrgraph")
+        with suppress(OSError):
+            # One that is a moment old may be about to be taken.
+            if time.time() - lock.stat().st_mtime > 60 and not file.exists() and _free(file):
+                lock.unlink()
 
 
 def _folder() -> Path:

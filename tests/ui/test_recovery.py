@@ -145,6 +145,17 @@ def test_the_newest_is_offered_first_and_what_is_damaged_not_at_all(home):
     assert [entry.title for entry in list_recoverable()] == ["1-2", "1-3", "1-1"]
 
 
+def test_locks_that_nobody_holds_are_swept_away(kept, home):
+    folder = home / "recovery"
+    for name, age in (("1-1", 100), ("1-2", 0)):
+        (folder / f"{name}.lock").touch()
+        os.utime(folder / f"{name}.lock", (time.time() - age,) * 2)
+    own = kept.file.with_suffix(".lock")
+    os.utime(own, (time.time() - 100,) * 2)
+    list_recoverable()
+    assert {file.name for file in folder.iterdir()} == {own.name, "1-2.lock"}
+
+
 def test_a_home_that_cannot_be_written_keeps_no_window_shut(tmp_path):
     (tmp_path / "file").touch()
     kept = Recovery(tmp_path / "file" / "recovery")
