@@ -15,7 +15,7 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 
 from qr_nodes.engine import Event
-from qr_nodes.errors import QrNodesError
+from qr_nodes.errors import GraphError, QrNodesError
 from qr_nodes.graph import Node
 from qr_nodes.node import Param
 from qr_nodes.types import Stroke
@@ -330,8 +330,7 @@ def news(event: Event | None, bypass: bool, fraction: float | None) -> list[tupl
     if event is None:
         return lines or [("Not run yet.", theme.FAINT)]
     if event.error is not None:
-        word = "Blocked" if event.kind == "blocked" else "Failed"
-        return [*lines, (f"{word}: {event.error.what}", theme.BAD), (event.error.hint, theme.TEXT)]
+        return lines + _fault(event)
     at = "" if event.scale == 1 else " at preview size"
     took = duration(event.seconds)
     if event.kind == "done":
@@ -339,6 +338,18 @@ def news(event: Event | None, bypass: bool, fraction: float | None) -> list[tupl
     elif not bypass:
         lines.append((f"Reused{at}, made in {took}", theme.FAINT))
     return lines + [(note, theme.WARN) for note in event.notes]
+
+
+def _fault(event: Event) -> list[tuple[str, tuple]]:
+    """Say what kept a node from running, and what to do."""
+    error = event.error
+    # What only lacks a link, or waits for another node, is unfinished, not broken.
+    unfinished = isinstance(error, GraphError)
+    word = "Waiting" if unfinished else "Failed"
+    place = error.where.removeprefix(event.node).lstrip(".: ")
+    text = ": ".join(filter(None, (word, place, error.what)))
+    lines = [(text, theme.WARN if unfinished else theme.BAD)]
+    return lines + ([(error.hint, theme.TEXT)] if error.hint else [])
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from qr_nodes.engine import Event
+from qr_nodes.errors import GraphError, QrNodesError
 from qr_nodes.types import Cutout
 from qr_nodes.ui import theme
 from qr_nodes.ui.viewer_picture import (
@@ -57,7 +58,7 @@ class Viewer:
         self._asked: tuple[Picture, int] | None = None
         self._orders = 0
         self._grabbed: tuple[View, float, float] | None = None
-        self._failures: dict[str, str] = {}
+        self._failures: dict[str, QrNodesError] = {}
         self._running: dict[str, tuple[float, float]] = {}
         self._note = ""
         self._dirty = True
@@ -107,7 +108,7 @@ class Viewer:
         for known in (self._failures, self._running):
             for id in [id for id in known if id not in graph.nodes]:
                 del known[id]
-        if self._value is not None and not self._viewed():
+        if self._value is not None and not (self._viewed() and self._has_source()):
             self.show(None, 1.0, "")
 
     def event(self, event: Event) -> None:
@@ -121,7 +122,7 @@ class Viewer:
             self._running.pop(event.node, None)
             self._failures.pop(event.node, None)
             if event.kind in ("failed", "blocked"):
-                self._failures[event.node] = str(event.error)
+                self._failures[event.node] = event.error
         self._app.loop.wake()
 
     def frame(self) -> None:
@@ -194,7 +195,6 @@ class Viewer:
         known = self._wanted
         if known and known.value is value and (known.kind, known.scale) == (kind, scale):
             known.title = title
-            self._touch()
             return
         self._orders += 1
         last = known.size if known else (0, 0)
@@ -313,18 +313,23 @@ class Viewer:
         document = self._app.document
         return next((id for id in document.viewed if id in document.graph.nodes), "")
 
-    def _message(self) -> str:
-        """Give what there is to say instead of a picture, or ""."""
+    def _has_source(self) -> bool:
+        """Say whether any picture is named."""
+        graph = self._app.document.graph
+        return any(graph.nodes[id].params.get("path") for id in graph.of_type("load"))
+
+    def _message(self) -> tuple[str, tuple[int, int, int]]:
+        """Give what there is to say instead of a picture, or "", and its colour."""
         graph, id = self._app.document.graph, self._viewed()
-        if not any(graph.nodes[id].params.get("path") for id in graph.of_type("load")):
-            return HINT if self._present is None else ""
-        if not id:
-            return HINT
+        if not id or not self._has_source():
+            return HINT, theme.FAINT
         shown = graph.stand_in(id) or id
         if id in self._failures or shown in self._failures:
-            behind = graph.upstream([shown])
-            return next(self._failures[name] for name in [*behind, id] if name in self._failures)
-        return self._note
+            behind = [*graph.upstream([shown]), id]
+            error = next(self._failures[name] for name in behind if name in self._failures)
+            # What only lacks a link is unfinished, not broken.
+            return str(error), theme.WARN if isinstance(error, GraphError) else theme.BAD
+        return self._note, theme.FAINT
 
     def _progress(self) -> tuple[str, float]:
         """Give what is computed for the picture at this moment, and how far it is."""
@@ -340,12 +345,12 @@ class Viewer:
     def _say(self) -> None:
         """Draw the words over the picture and beneath it, if they have changed."""
         message, (running, fraction) = self._message(), self._progress()
-        said = (self._panel, message, running, fraction, self._present is None)
+        said = (self._panel, *message, running, fraction, self._present is None)
         if said != self._said:
             self._said = said
             dpg.delete_item(self._overlay, children_only=True)
-            if message:
-                self._draw_message(message)
+            if message[0]:
+                self._draw_message(*message)
             if running:
                 self._draw_progress(running, fraction)
         self._tools.zoomed(self._view.zoom if self._present else None)
@@ -353,7 +358,7 @@ class Viewer:
         if dpg.get_value(self._caption) != caption:
             dpg.set_value(self._caption, caption)
 
-    def _draw_message(self, message: str) -> None:
+    def _draw_message(self, message: str, color: tuple[int, int, int]) -> None:
         width, height = self._panel
         if self._present is not None:
             veil = (*theme.PANEL, 200)
@@ -362,7 +367,6 @@ class Viewer:
             )
         size = theme.FONT_SIZE
         lines = textwrap.wrap(message, max(12, int(width / (size * 0.52)) - 4)) or [""]
-        color = theme.FAINT if message in (HINT, self._note) else theme.BAD
         top = height / 2 - len(lines) * (size + 4) / 2
         for row, line in enumerate(lines):
             measured = dpg.get_text_size(line)

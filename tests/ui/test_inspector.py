@@ -12,7 +12,14 @@ import pytest
 from qr_nodes import graph as graphs
 from qr_nodes.document import Document
 from qr_nodes.engine import Event
-from qr_nodes.errors import Cancelled, GraphError, ModelError, QrNodesError
+from qr_nodes.errors import (
+    Cancelled,
+    GraphError,
+    ModelError,
+    ParamError,
+    QrNodesError,
+    ReadError,
+)
 from qr_nodes.graph import Graph
 from qr_nodes.inference import registry, store
 from qr_nodes.node import Param
@@ -298,18 +305,23 @@ def test_news_says_why_a_node_ran_and_what_it_noted(app):
     assert lines(app) == ["Reused, made in 1.2 s"]
 
 
-def test_news_of_a_failure_says_what_to_do(app):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ReadError("no such file.", "load: /a.png", "Check."), "Failed: /a.png: no such file."),
+        (ParamError("no file.", "load.path", "Check."), "Failed: path: no file."),
+        (GraphError("nothing is linked.", "load.where", "Check."), "Waiting: where: nothing is"),
+        (GraphError("it is blocked by 'x'.", "load", "Check."), "Waiting: it is blocked by 'x'."),
+    ],
+)
+def test_news_of_a_failure_says_where_and_what_to_do(app, error, said):
     app.inspector.show("load")
-    app.inspector.event(
-        Event(1, "failed", "load", error=GraphError("no file.", "load", "Choose one."))
-    )
-    assert lines(app) == ["Failed: no file.", "Choose one."]
+    app.inspector.event(Event(1, "failed", "load", error=error))
+    fault, hint = lines(app)
+    assert fault.startswith(said)
+    assert hint == "Check."
     app.inspector.show("feather")
     assert lines(app) == ["Not run yet."]
-    app.inspector.event(
-        Event(1, "blocked", "feather", error=GraphError("blocked by 'load'.", hint="Mend it."))
-    )
-    assert lines(app)[0] == "Blocked: blocked by 'load'."
 
 
 def test_a_bypassed_node_says_so():

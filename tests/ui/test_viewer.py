@@ -232,6 +232,16 @@ def test_a_failure_dims_the_last_picture_and_names_its_root(viewer):
     assert words(viewer) == ""
 
 
+def test_another_graph_without_a_picture_clears_the_old_one(viewer):
+    viewer.show(cutout(40, 30), 1.0, "Feather")
+    settle(viewer)
+    viewer._app.document.graph = Graph.chain("load", "feather")
+    viewer.sync()
+    viewer.frame()
+    assert words(viewer) == HINT
+    assert viewer._present is None
+
+
 def test_a_failure_elsewhere_says_nothing(viewer):
     viewer.show(cutout(40, 30), 1.0, "Feather")
     settle(viewer)
