@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from qr_nodes.engine import Event
+from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph, Node
 from qr_nodes.node import NodeSpec, socket_name
 from qr_nodes.nodes import all_specs
@@ -351,25 +353,6 @@ class Canvas:
         y = row["pos"][1] + row.get("rect_size", (0, 0))[1] / 2 - self.pan[1]
         return (x + width if output else x), y
 
-    def explain(self, pin: End | None, node: str) -> str:
-        """Give the tip for a pin or a node."""
-        if pin:
-            id, name, output = pin
-            spec = self.graph.nodes[id].spec
-            if output:
-                return f"{name}: {socket_name(spec.outputs[name])}"
-            need = ", optional" if name in spec.optional else ""
-            kind = socket_name(spec.inputs[name])
-            said = spec.help.get(name, "") if spec.fn else ""
-            return f"{name}: {kind}{need}\n{said}".strip()
-        if not node:
-            return ""
-        facts, shown = self.facts[node], self.graph.nodes[node]
-        lines = [facts.error or (shown.spec.doc.split("\n")[0] if shown.spec.fn else "")]
-        if facts.reason and facts.kind == "done":
-            lines.append(f"Took {canvas_node.duration(facts.seconds)}: {facts.reason}.")
-        return "\n".join(line for line in lines if line)
-
     def name(self, id: str) -> str:
         """Give what a node is called."""
         node = self.graph.nodes[id]
@@ -387,6 +370,11 @@ class Canvas:
         link = partial(self.graph.connect, source, target, output=output, input=input)
         if (graph := self.app.attempt(link)) is not None:
             self.app.edit(graph, f"Link {self.name(source)} to {self.name(target)}")
+
+    def join(self, end: End, id: str) -> None:
+        """Link a pin to the first of a node that it fits."""
+        if (graph := self.app.attempt(edits.joined, self.graph, end, id)) is not None:
+            self.app.edit(graph, f"Link {self.name(end[0])} and {self.name(id)}")
 
     def _delinked(self, _sender, item: int | str) -> None:
         self.pointer.linked()
@@ -448,6 +436,10 @@ class Canvas:
             graph = self.app.attempt(edits.joined, graph, end, id) or graph
         elif link:
             graph = edits.inserted(graph, id, link) or graph
+        elif len(self.selection) == 1:
+            # With a node selected, typing a chain is enough to build it.
+            with suppress(QrNodesError):
+                graph = edits.continued(graph, self.selection[0], id)
         self.app.edit(graph, f"Add {spec.title}")
         self.select([id])
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from qr_nodes.errors import GraphError, QrNodesError
+from qr_nodes.errors import GraphError, QrNodesError, SocketError
 from qr_nodes.graph import Graph, Links, Node, fits
 from qr_nodes.node import NodeSpec
 from qr_nodes.qrgraph import dump, parse
@@ -93,11 +94,15 @@ def fitting(specs: Iterable[NodeSpec], kind: Any, forward: bool) -> list[NodeSpe
 def joined(graph: Graph, end: tuple[str, str, bool], id: str) -> Graph:
     """Link a pin (node, name, whether it is an output) to the first of `id` that it fits."""
     node, name, forward = end
+    spec = graph.node(node).spec
+    kind = (spec.outputs if forward else spec.inputs)[name]
+    if not fitting([graph.node(id).spec], kind, forward):
+        what = f"it has no {'input' if forward else 'output'} that fits."
+        raise SocketError(what, id, "Link another node.")
     if forward:
         return graph.connect(node, id, output=name)
-    wanted = graph.node(node).spec.inputs[name]
     outputs = graph.node(id).spec.outputs.items()
-    output = next((out for out, kind in outputs if fits(wanted, kind)), None)
+    output = next(out for out, given in outputs if fits(kind, given))
     return graph.connect(id, node, output=output, input=name)
 
 
@@ -113,6 +118,29 @@ def inserted(graph: Graph, id: str, target: tuple[str, str]) -> Graph | None:
         return joined(graph.connect(source, id, output=output), (*target, False), id)
     except QrNodesError:
         return None
+
+
+def continued(graph: Graph, before: str, id: str) -> Graph:
+    """Put the new node `id` after `before`: linked from it, and feeding what it fed.
+
+    What follows moves one column to the right where there is no room.
+
+    Raises
+    ------
+    SocketError
+        `id` takes nothing that `before` gives.
+    """
+    followers = [key for key, source in graph.links.items() if source[0] == before]
+    left, top = graph.node(before).pos
+    graph = graph.connect(before, id).change(id, pos=(left + COLUMN, top))
+    for target, input in followers if graph.node(id).spec.outputs else ():
+        with suppress(QrNodesError):
+            graph = graph.connect(id, target, input=input)
+    behind = [i for i in graph.order if i != id and id in graph.upstream([i])]
+    if any(graph.node(i).pos[0] < left + 2 * COLUMN for i in behind):
+        pushed = {i: (graph.node(i).pos[0] + COLUMN, graph.node(i).pos[1]) for i in behind}
+        graph = move(graph, pushed)
+    return graph
 
 
 # ---- order ---------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import dearpygui.dearpygui as dpg
 
+from qr_nodes.node import socket_name
 from qr_nodes.ui import canvas_edits as edits
+from qr_nodes.ui.canvas_node import duration
 from qr_nodes.ui.canvas_view import crosses
 
 if TYPE_CHECKING:
@@ -191,10 +193,20 @@ class Mouse:
             self.canvas.follow(self.node)
         if self.wait:
             self.wait -= 1
-            if not self.wait and self.end and self.over and not any(self.hovered()):
+            if not self.wait and self.end:
                 end, self.end = self.end, None
-                self.canvas.search(end=end)
+                self._dropped(end)
         self._tips()
+
+    def _dropped(self, end: End) -> None:
+        """Link to the node a link was dropped on, or to one that the user chooses."""
+        if not self.over:
+            return
+        canvas, (pin, node, _) = self.canvas, self.hovered()
+        if node and not pin and node != end[0]:
+            canvas.join(end, node)
+        elif not node and not pin:
+            canvas.search(end=end)
 
     def linked(self) -> None:
         """Take note that the drag of a link made it, took it away or was refused with a reason."""
@@ -209,8 +221,28 @@ class Mouse:
             self._since = 0.0
             if self.start is None and self.over and not self.canvas.popup.open:
                 pin, node, _ = self.hovered()
-                if text := self.canvas.explain(pin, node):
+                if text := self.explain(pin, node):
                     self._show_tip(text, mouse)
+
+    def explain(self, pin: End | None, node: str) -> str:
+        """Give the tip for a pin or a node."""
+        graph = self.canvas.graph
+        if pin:
+            id, name, output = pin
+            spec = graph.nodes[id].spec
+            if output:
+                return f"{name}: {socket_name(spec.outputs[name])}"
+            need = ", optional" if name in spec.optional else ""
+            kind = socket_name(spec.inputs[name])
+            said = spec.help.get(name, "") if spec.fn else ""
+            return f"{name}: {kind}{need}\n{said}".strip()
+        if not node:
+            return ""
+        facts, shown = self.canvas.facts[node], graph.nodes[node]
+        lines = [facts.error or (shown.spec.doc.split("\n")[0] if shown.spec.fn else "")]
+        if facts.reason and facts.kind == "done":
+            lines.append(f"Took {duration(facts.seconds)}: {facts.reason}.")
+        return "\n".join(line for line in lines if line)
 
     def _show_tip(self, text: str, at) -> None:
         with dpg.window(

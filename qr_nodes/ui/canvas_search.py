@@ -63,6 +63,9 @@ class Popup:
         self.marked = 0
         self.done: Callable | None = None
         self.field: int | str = 0
+        with dpg.theme() as self.even, dpg.theme_component(dpg.mvText):
+            # Text stands as high as the lines it is beside.
+            dpg.add_theme_style(dpg.mvStyleVar_FramePadding, 0, 0)
         with dpg.handler_registry():
             for key, call in (
                 (dpg.mvKey_Down, partial(self._step, 1)),
@@ -170,16 +173,19 @@ class Popup:
         """Show the part of what was found that has the marked line in it."""
         dpg.delete_item(self.list, children_only=True)
         first = max(0, min(self.marked - ROWS // 2, len(self.shown) - ROWS))
-        for number, spec in enumerate(self.shown[first : first + ROWS], first):
-            with dpg.group(horizontal=True, parent=self.list):
-                dpg.add_selectable(
-                    label=spec.title,
-                    default_value=number == self.marked,
-                    width=WIDTH - 90,
-                    callback=partial(self._choose, spec),
-                )
-                color = theme.CATEGORY.get(spec.category, theme.FAINT)
-                color = tuple(min(255, value + 60) for value in color)
-                dpg.add_text(spec.category, color=color)
+        with dpg.table(header_row=False, width=WIDTH, parent=self.list):
+            dpg.add_table_column(init_width_or_weight=0.7)
+            dpg.add_table_column(init_width_or_weight=0.3)
+            for number, spec in enumerate(self.shown[first : first + ROWS], first):
+                with dpg.table_row():
+                    dpg.add_selectable(
+                        label=spec.title,
+                        default_value=number == self.marked,
+                        span_columns=True,
+                        callback=partial(self._choose, spec),
+                    )
+                    color = theme.CATEGORY.get(spec.category, theme.FAINT)
+                    color = tuple(min(255, value + 60) for value in color)
+                    dpg.bind_item_theme(dpg.add_text(spec.category, color=color), self.even)
         doc = self.shown[self.marked].doc.split("\n")[0] if self.shown else "Nothing fits."
         dpg.add_text(doc, color=theme.FAINT, wrap=WIDTH, parent=self.list)

@@ -10,7 +10,7 @@ import pytest
 
 from qr_nodes.engine import Event
 from qr_nodes.errors import NodeError, QrNodesError
-from qr_nodes.graph import Graph
+from qr_nodes.graph import Graph, unknown
 from qr_nodes.types import Cutout
 from qr_nodes.ui.canvas import KEPT, Canvas
 
@@ -139,6 +139,25 @@ def test_a_link_of_the_wrong_kind_is_refused_with_a_reason(app):
     assert "gives a mask, but a cutout is wanted" in app.said[0]
 
 
+def test_a_link_dropped_on_a_node_takes_the_first_input_that_fits(app):
+    app.show(app.document.graph.add("extract_alpha"))
+    app.canvas.join(("extract_alpha", "mask", True), "feather")
+    assert app.document.graph.links["feather", "where"] == ("extract_alpha", "mask")
+    app.canvas.join(("extract_alpha", "cutout", False), "segment")
+    assert app.document.graph.links["extract_alpha", "cutout"] == ("segment", "cutout")
+    app.canvas.join(("feather", "cutout", True), "load")
+    assert app.said == ["load: it has no input that fits. Link another node."]
+
+
+def test_a_node_of_an_unknown_type_is_shown_and_explained(app):
+    spec = unknown("sparkle", 1, ["cutout"], ["cutout"])
+    graph = app.document.graph.add(spec, "sparkle").connect("feather", "sparkle")
+    app.show(graph.connect("sparkle", "export"))
+    assert shown(app.canvas) == expected(app.document.graph)
+    assert "anything" in app.canvas.pointer.explain(("sparkle", "cutout", False), "sparkle")
+    assert app.canvas.pointer.explain(None, "sparkle") == ""
+
+
 def test_pulling_a_link_off_unlinks(app):
     item = app.canvas.links["feather", "cutout"]
     app.canvas._delinked(0, item)
@@ -260,7 +279,7 @@ def test_a_node_tells_what_the_engine_told(app):
         app.canvas.event(event)
         texts.append(dpg.get_value(item.status))
     assert texts == ["running…", "40 %", "42 ms", "reused", "failed", "waiting"]
-    assert "it waits" in app.canvas.explain(None, "feather")
+    assert "it waits" in app.canvas.pointer.explain(None, "feather")
 
 
 def test_an_unfinished_node_is_not_called_failed(app):
@@ -268,7 +287,7 @@ def test_an_unfinished_node_is_not_called_failed(app):
     error = NodeError("nothing is linked to this input.", "smooth.cutout", "Link a node to it.")
     app.canvas.event(Event(1, "failed", "smooth", error=error))
     assert dpg.get_value(app.canvas.items["smooth"].status) == "not linked"
-    assert "nothing is linked" in app.canvas.explain(None, "smooth")
+    assert "nothing is linked" in app.canvas.pointer.explain(None, "smooth")
 
 
 def test_what_was_given_up_runs_no_longer(app):
