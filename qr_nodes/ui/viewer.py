@@ -169,9 +169,19 @@ class Viewer:
         """Zoom in, or out with negative steps, about the middle of the panel."""
         self._zoom_by(steps, *self._middle())
 
-    def mode(self, name: str) -> None:
-        """Choose what is shown: a key of `viewer_tools.MODES`."""
+    def mode(self, name: str, color: str = "") -> None:
+        """Choose what is shown.
+
+        Parameters
+        ----------
+        name : str
+            A key of `viewer_tools.MODES`.
+        color : str
+            #rrggbb for the mode "color"; "" leaves it as it is.
+        """
         self._tools.choose(name)
+        if color:
+            self._tools.recolor(tuple(bytes.fromhex(color[1:])))
         self._want()
         self._touch()
 
@@ -183,6 +193,11 @@ class Viewer:
     def shown_mode(self) -> str:
         """The mode in use."""
         return self._tools.mode
+
+    @property
+    def color(self) -> str:
+        """The colour of the mode "color", #rrggbb."""
+        return "#{:02x}{:02x}{:02x}".format(*self._tools.color)
 
     # ---- the picture -----------------------------------------------------------------------
 

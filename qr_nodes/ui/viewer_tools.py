@@ -14,7 +14,7 @@ MODES: dict[str, tuple[str, Kind, tuple[int, int, int] | None]] = {
     "checker": ("Over a checkerboard", "cutout", None),
     "black": ("Over black", "cutout", (0, 0, 0)),
     "white": ("Over white", "cutout", (255, 255, 255)),
-    "color": ("Over a colour (right click chooses it)", "cutout", (0, 160, 80)),
+    "color": ("Over a colour (right click chooses it)", "cutout", (128, 128, 128)),
     "original": ("The colours without transparency", "original", None),
     "alpha": ("The transparency alone: white is opaque", "alpha", None),
 }
@@ -29,6 +29,7 @@ class Tools:
     Attributes
     ----------
     mode : a key of `MODES`
+    color : the one behind a cut-out in the mode "color"
     bare : theme of a child window without padding
     """
 
@@ -55,7 +56,7 @@ class Tools:
             self._zoom = dpg.add_text("")
         dpg.bind_item_theme(self._zoom, theme.text(theme.FAINT))
         with dpg.popup(self._buttons["color"], mousebutton=dpg.mvMouseButton_Right):
-            dpg.add_color_picker(
+            self._picker = dpg.add_color_picker(
                 (*self.color, 255), no_alpha=True, width=200, callback=self._recolored
             )
         self.choose(self.mode)
@@ -91,12 +92,21 @@ class Tools:
     def _pressed(self, name: str) -> None:
         self._viewer.mode(name)
 
-    def _recolored(self, picker: int | str) -> None:
-        self.color = tuple(round(value) for value in dpg.get_value(picker)[:3])
+    def recolor(self, color: tuple[int, ...]) -> None:
+        """Take another colour for the mode "color"."""
+        dpg.set_value(self._picker, [*color, 255])
+        self._follow()
+
+    def _recolored(self) -> None:
+        self._follow()
+        self._viewer.mode("color")
+
+    def _follow(self) -> None:
+        """Take the picker's colour. Setting it while it is dragged would lose a grey's hue."""
+        self.color = tuple(round(value) for value in dpg.get_value(self._picker)[:3])
         old = dpg.get_item_configuration(self._buttons["color"])["texture_tag"]
         dpg.configure_item(self._buttons["color"], texture_tag=self._icon("color"))
         dpg.delete_item(old)
-        self._viewer.mode("color")
 
     def _icon(self, name: str) -> int | str:
         pixels = np.ones((ICON, ICON, 4), np.float32)

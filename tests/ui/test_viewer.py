@@ -189,6 +189,19 @@ def test_every_mode_shows_what_it_says(viewer, name):
     assert viewer.shown_mode == name
 
 
+def test_the_colour_behind_can_be_chosen(viewer):
+    viewer.mode("color", "#10a0ff")
+    assert (viewer.shown_mode, viewer.color) == ("color", "#10a0ff")
+    dpg.set_value(viewer._tools._picker, [1, 2, 3, 255])
+    viewer.mode("black")
+    dpg.get_item_callback(viewer._tools._picker)()
+    assert (viewer.shown_mode, viewer.color) == ("color", "#010203")
+    viewer.show(cutout(40, 30), 1.0, "Feather")
+    settle(viewer)
+    fill = dpg.get_item_configuration(viewer._tiles._backdrop)["fill"]
+    assert [round(part * 255) for part in fill[:3]] == [1, 2, 3]
+
+
 def test_modes_follow_each_other_round(viewer):
     met = []
     for _ in MODES:
