@@ -23,7 +23,7 @@ from qr_nodes.errors import GraphError, QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.resample import shrink
 from qr_nodes.resources import cache_folder
-from qr_nodes.ui import theme
+from qr_nodes.ui import dialogs, system, theme
 from qr_nodes.ui.canvas import Canvas
 from qr_nodes.ui.commands import Command, Shortcuts
 from qr_nodes.ui.files import Files, picture_pixels
@@ -296,14 +296,19 @@ class App:
             self.say(f"Done again: {name}")
 
     def _copy(self) -> None:
-        dpg.set_clipboard_text(self.canvas.copy())
+        system.copy_text(self.canvas.copy())
 
     def _cut(self) -> None:
-        dpg.set_clipboard_text(self.canvas.copy())
-        self.canvas.delete()
+        system.copy_text(self.canvas.cut())
 
     def _paste(self) -> None:
-        self.canvas.paste(dpg.get_clipboard_text())
+        system.paste(self, self._pasted)
+
+    def _pasted(self, files: list[str], text: str) -> None:
+        if files:
+            self.files.dropped(files)
+        else:
+            self.attempt(self.canvas.paste, text)
 
     def _dissolve(self) -> None:
         self.canvas.delete(reconnect=True)
@@ -332,8 +337,6 @@ class App:
         self.say("Memory is empty; the next change computes from the start.")
 
     def _help(self) -> None:
-        from qr_nodes.ui import dialogs
-
         groups: dict[str, list[tuple[str, str]]] = {}
         for command in self.commands.values():
             if command.shortcut:
@@ -341,11 +344,7 @@ class App:
         dialogs.shortcuts(self, groups)
 
     def _about(self) -> None:
-        from qr_nodes import __version__
-        from qr_nodes.ui import dialogs
-
-        text = "Cuts subjects out of photographs. Everything stays on this machine."
-        dialogs.tell(self, f"QR Nodes {__version__}", text)
+        dialogs.about(self)
 
     # ---- what happens ----------------------------------------------------------------------
 
@@ -432,7 +431,6 @@ def first_view(graph: Graph) -> str:
 def main(path: str | None = None) -> int:
     """Open the window on a graph, a picture, or what was open before; give an exit code."""
     from qr_nodes.ui.display import check_display
-    from qr_nodes.ui.system import accept_drops
 
     check_display()
     dpg.create_context()
@@ -442,7 +440,7 @@ def main(path: str | None = None) -> int:
     dpg.setup_dearpygui()
     app.build()
     dpg.show_viewport()
-    drops = accept_drops(lambda paths: app.loop.post(app.files.dropped, paths))
+    drops = system.accept_drops(lambda paths: app.loop.post(app.files.dropped, paths))
     dpg.set_exit_callback(lambda: app.files.quit())
     app.loop.step()
     app.loop.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,8 +41,10 @@ def key_of(shortcut: str) -> tuple[int, frozenset[str]]:
 
 def modifiers_down() -> frozenset[str]:
     """Give the modifiers that are held: "Ctrl" (Command on a Mac), "Shift", "Alt"."""
+    control = (dpg.mvKey_LControl, dpg.mvKey_RControl)
+    command = (dpg.mvKey_LWin, dpg.mvKey_RWin) if sys.platform == "darwin" else ()
     keys = {
-        "Ctrl": (dpg.mvKey_LControl, dpg.mvKey_RControl, dpg.mvKey_LWin, dpg.mvKey_RWin),
+        "Ctrl": control + command,
         "Shift": (dpg.mvKey_LShift, dpg.mvKey_RShift),
         "Alt": (dpg.mvKey_LAlt, dpg.mvKey_RAlt),
     }

@@ -96,8 +96,8 @@ class Files:
 
     def save_as(self, then: Callable[[], None] = lambda: None) -> None:
         """Ask for a file and save to it."""
-        name = Path(self.path).name or "cutout.qrgraph"
         done = partial(self._save_as, then)
+        name = self.path or "cutout.qrgraph"
         dialogs.save_file(self.app, "Save Graph", name, GRAPHS, done)
 
     def save_preset(self) -> None:
