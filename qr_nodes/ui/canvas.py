@@ -102,6 +102,11 @@ class Canvas:
         dpg.bind_item_theme(self.room, theme.canvas(zoom))
         dpg.bind_item_font(self.room, theme.font(round(theme.FONT_SIZE * zoom)))
 
+    @property
+    def busy(self) -> bool:
+        """Whether keys are for a small window over the canvas."""
+        return self.popup.takes_keys
+
     # ---- following the graph ---------------------------------------------------------------
 
     def sync(self) -> None:
@@ -431,7 +436,8 @@ class Canvas:
         back = edits.WIDTH * zoom if end and not end[2] else 0.0
         place = (at[0] - back, at[1] - 30 * zoom) if end else at
         id = self.graph.free_id(spec.id)
-        graph = self.graph.add(spec, id, pos=self.view.model(place))
+        pos = edits.free_place(self.graph, spec, self.view.model(place))
+        graph = self.graph.add(spec, id, pos=pos)
         if end:
             graph = self.app.attempt(edits.joined, graph, end, id) or graph
         elif link:

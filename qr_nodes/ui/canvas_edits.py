@@ -107,17 +107,27 @@ def joined(graph: Graph, end: tuple[str, str, bool], id: str) -> Graph:
 
 
 def inserted(graph: Graph, id: str, target: tuple[str, str]) -> Graph | None:
-    """Give the graph with node `id` between the ends of a link, or None if it does not fit."""
+    """Give the graph with node `id` between the ends of a link, or None if it does not fit.
+
+    What comes after it moves to the right as far as it needs room.
+    """
     source, output = graph.links[target]
-    linked = (
-        {target[0], source} | {key[0] for key in graph.links} | {s for s, _ in graph.links.values()}
-    )
-    if id in linked:
+    ends = {key[0] for key in graph.links} | {source for source, _ in graph.links.values()}
+    if id in ends:
         return None
     try:
-        return joined(graph.connect(source, id, output=output), (*target, False), id)
+        graph = joined(graph.connect(source, id, output=output), (*target, False), id)
     except QrNodesError:
         return None
+    (left, top), (x, y) = graph.nodes[source].pos, graph.nodes[id].pos
+    place = max(x, left + COLUMN), (top if abs(y - top) < PICTURE else y)
+    way = place[0] + COLUMN - graph.nodes[target[0]].pos[0]
+    places = {id: place}
+    if way > 0:
+        for after in _onward(graph, target[0]):
+            ax, ay = graph.nodes[after].pos
+            places[after] = (ax + way, ay)
+    return move(graph, places)
 
 
 def continued(graph: Graph, before: str, id: str) -> Graph:
@@ -136,11 +146,30 @@ def continued(graph: Graph, before: str, id: str) -> Graph:
     for target, input in followers if graph.node(id).spec.outputs else ():
         with suppress(QrNodesError):
             graph = graph.connect(id, target, input=input)
-    behind = [i for i in graph.order if i != id and id in graph.upstream([i])]
+    behind = _onward(graph, id) - {id}
     if any(graph.node(i).pos[0] < left + 2 * COLUMN for i in behind):
         pushed = {i: (graph.node(i).pos[0] + COLUMN, graph.node(i).pos[1]) for i in behind}
         graph = move(graph, pushed)
     return graph
+
+
+def _onward(graph: Graph, id: str) -> set[str]:
+    """Give a node and all that depend on it."""
+    found = {id}
+    for after in graph.links.order:
+        if any(key[0] == after and source in found for key, (source, _) in graph.links.items()):
+            found.add(after)
+    return found
+
+
+def free_place(graph: Graph, spec: NodeSpec, pos: Point) -> Point:
+    """Give the place at `pos`, or the first below it where a new node covers no other."""
+    others = [box(node) for node in graph.nodes.values()]
+    x, y, width, height = box(Node(spec, {}, pos))
+    for ox, oy, w, h in sorted(others, key=lambda other: other[1]):
+        if ox < x + width and x < ox + w and oy < y + height and y < oy + h:
+            y = oy + h + GAP / 2
+    return x, y
 
 
 # ---- order ---------------------------------------------------------------------------------

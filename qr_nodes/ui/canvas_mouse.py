@@ -164,6 +164,7 @@ class Mouse:
         elif frame is not None:
             canvas.popup.menu(canvas.frames.actions(frame), at)
         else:
+            canvas.select([])  # a node added here stands by itself, at the mouse
             canvas.search()
 
     def _node_actions(self, id: str) -> list:

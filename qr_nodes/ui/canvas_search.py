@@ -61,6 +61,7 @@ class Popup:
         self.specs: list[NodeSpec] = []
         self.shown: list[NodeSpec] = []
         self.marked = 0
+        self.closed = -1
         self.done: Callable | None = None
         self.field: int | str = 0
         with dpg.theme() as self.even, dpg.theme_component(dpg.mvText):
@@ -81,10 +82,16 @@ class Popup:
         """Whether one of the windows is open."""
         return dpg.does_item_exist(self.window) and dpg.is_item_shown(self.window)
 
+    @property
+    def takes_keys(self) -> bool:
+        """Whether a key pressed now is for it: it is open, or that very key closed it."""
+        return self.open or dpg.get_frame_count() == self.closed
+
     def close(self) -> None:
         """Close what is open."""
         if dpg.does_item_exist(self.window):
             dpg.delete_item(self.window)
+            self.closed = dpg.get_frame_count()
         self.window = self.field = 0
         self.done, self.specs, self.shown = None, [], []
 

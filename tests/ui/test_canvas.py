@@ -13,6 +13,7 @@ from qr_nodes.errors import NodeError, QrNodesError
 from qr_nodes.graph import Graph, unknown
 from qr_nodes.types import Cutout
 from qr_nodes.ui.canvas import KEPT, Canvas
+from qr_nodes.ui.canvas_edits import COLUMN
 
 
 class App:
@@ -229,6 +230,17 @@ def test_a_new_node_is_linked_to_the_pin_it_was_asked_for_at(app):
     assert app.canvas.selection == ["extract_alpha"]
 
 
+def test_a_node_added_while_one_is_selected_continues_it(app):
+    app.canvas.select(["segment"])
+    app.canvas.add("smooth")
+    assert app.document.graph.links["smooth", "cutout"] == ("segment", "cutout")
+    assert app.document.graph.links["feather", "cutout"] == ("smooth", "cutout")
+    assert [name for _, name in app.past] == ["Add Smooth"]
+    app.canvas.select(["export"])  # gives nothing on
+    app.canvas.add("levels")
+    assert ("levels", "cutout") not in app.document.graph.links
+
+
 def test_dropping_nodes_makes_one_edit_and_zoom_changes_no_place(app):
     canvas = app.canvas
     canvas.zoom(-2, (100, 50))
@@ -252,7 +264,11 @@ def test_a_node_dropped_on_a_link_goes_in_there(app, monkeypatch):
     canvas.pointer._drop({"smooth": (250.0, 3.0)})
     assert app.document.graph.links[key] == ("smooth", "cutout")
     assert app.document.graph.links["smooth", "cutout"] == ("segment", "cutout")
-    assert app.document.graph.nodes["smooth"].pos == (250.0, 3.0)
+    places = {id: node.pos for id, node in app.document.graph.nodes.items()}
+    assert places["smooth"] == (180.0 + COLUMN, 0.0)  # level with its source
+    assert places["feather"] == (180.0 + 2 * COLUMN, 0.0)
+    assert places["export"][0] == places["feather"][0] + 180.0
+    assert places["segment"] == (180.0, 0.0)
     assert len(app.past) == 1
 
 
@@ -365,6 +381,7 @@ def test_what_is_typed_into_a_closed_search_is_dropped(app):
     app.canvas.popup.close()
     typed(field, "feather")
     assert not app.canvas.popup.open and app.canvas.popup.shown == []
+    assert app.canvas.busy  # until the next frame: the key that closed it means nothing else
 
 
 def test_a_line_of_text_is_given_on_enter(app):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
-from qr_nodes.errors import GraphError
+from qr_nodes.errors import GraphError, SocketError
 from qr_nodes.graph import Graph
 from qr_nodes.nodes import all_specs, find
 from qr_nodes.types import Cutout, Mask
@@ -149,6 +149,35 @@ def test_a_node_goes_into_a_link_only_if_it_is_free_and_fits(branched):
     assert edits.inserted(branched, "combine_masks", key) is None
     masks = branched.add("extract_alpha", "free")
     assert edits.inserted(masks, "free", key) is None
+
+
+def test_a_chain_is_continued_with_room_for_the_new_node():
+    graph = edits.continued(
+        Graph.chain("load", "feather", "export").add("smooth"), "load", "smooth"
+    )
+    assert graph.links == {
+        ("smooth", "cutout"): ("load", "cutout"),
+        ("feather", "cutout"): ("smooth", "cutout"),
+        ("export", "cutout"): ("feather", "cutout"),
+    }
+    assert [graph.nodes[id].pos[0] for id in graph.order] == [0.0, 180.0, 360.0, 540.0]
+    # What the new node cannot feed stays as it was.
+    graph = edits.continued(graph.add("extract_alpha"), "load", "extract_alpha")
+    assert graph.links["smooth", "cutout"] == ("load", "cutout")
+    with pytest.raises(SocketError):
+        edits.continued(graph, "extract_alpha", "smooth")
+
+
+def test_a_new_node_covers_no_other():
+    graph = Graph()
+    for _ in range(4):
+        pos = edits.free_place(graph, find("feather"), (10.0, 20.0))
+        graph = graph.add("feather", pos=pos)
+    tops = [node.pos[1] for node in graph.nodes.values()]
+    assert tops[0] == 20.0
+    height = edits.box(graph.nodes["feather"])[3]
+    assert all(after - before >= height for before, after in pairwise(tops))
+    assert edits.free_place(graph, find("feather"), (500.0, 20.0)) == (500.0, 20.0)
 
 
 def test_what_fits_a_link_is_offered():
