@@ -165,7 +165,7 @@ def test_a_chain_is_continued_with_room_for_the_new_node():
     graph = edits.continued(graph.add("extract_alpha"), "load", "extract_alpha")
     assert graph.links["smooth", "cutout"] == ("load", "cutout")
     with pytest.raises(SocketError):
-        edits.continued(graph, "extract_alpha", "smooth")
+        edits.continued(graph.add("segment"), "extract_alpha", "segment")
 
 
 def test_a_new_node_covers_no_other():
