@@ -29,9 +29,6 @@ HELP = """Select a node to see its settings here.
 Tab, or a right click on the canvas, adds a node. V shows the selected node's picture, \
 B passes it by, Del takes it away."""
 
-PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.webp", "*.tif", "*.tiff", "*.avif", "*.heic", "*.bmp")
-OUTPUTS = ("*.png", "*.webp", "*.tif", "*.avif", "*.jpg")
-
 LABELS = 104
 """Width of the column of labels, px."""
 
@@ -141,6 +138,7 @@ class Inspector:
     def browse(self, param: Param, path: str, done) -> None:
         """Ask for a file to read or to write."""
         from qr_nodes.ui import dialogs
+        from qr_nodes.ui.files import OUTPUTS, PICTURES
 
         title = f"{self._node.spec.title}: {widgets.label(param.name)}"
         if param.kind == "save":
