@@ -202,6 +202,9 @@ class NodeItem:
         dpg.configure_item(self.status, color=colors.get(facts.kind, theme.FAINT))
         running = facts.kind in ("started", "progress")
         dpg.set_value(self.bar, facts.fraction if running else 0.0)
+        if self.image:
+            stale = self.node.bypass or facts.kind in ("failed", "blocked", UNLINKED)
+            dpg.configure_item(self.image, tint_color=(255, 255, 255, 60 if stale else 255))
 
     def picture(self, registry: int | str) -> None:
         """Put the newest output into the picture."""

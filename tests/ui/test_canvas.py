@@ -283,7 +283,7 @@ def test_a_moved_node_is_put_back_when_the_edit_is_undone(app):
 def test_a_node_tells_what_the_engine_told(app):
     item = app.canvas.items["feather"]
     cutout = Cutout(np.zeros((37, 53, 3), np.uint8), np.ones((37, 53), np.float32))
-    texts = []
+    texts, tints = [], []
     for event in (
         Event(1, "started", "feather"),
         Event(1, "progress", "feather", fraction=0.4),
@@ -294,6 +294,8 @@ def test_a_node_tells_what_the_engine_told(app):
     ):
         app.canvas.event(event)
         texts.append(dpg.get_value(item.status))
+        tints.append(dpg.get_item_configuration(item.image)["tint_color"][3])
+    assert min(tints[:4]) > max(tints[4:])  # an old picture fades when there is no new one
     assert texts == ["running…", "40 %", "42 ms", "reused", "failed", "waiting"]
     assert "it waits" in app.canvas.pointer.explain(None, "feather")
 
