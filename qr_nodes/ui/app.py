@@ -7,6 +7,7 @@ part that shows them. State: the document and its file, the parts, what is viewe
 from __future__ import annotations
 
 import os
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -55,11 +56,12 @@ class App:
         self.engine = Engine(Cache(budget, disk), lanes=2, shrink=shrink)
         self.document = Document(self.engine, Graph(), picture_pixels, watch_all=True)
         self.modal = False
-        self.viewed = ""
+        self.viewed, self._chose_view = "", False
         self.files = Files(self)
         self._newest: dict[str, int] = {}
         self._running: dict[str, float] = {}
         self._shown = (0.0, "")
+        self._complaint = ""
 
     # ---- what the parts call ---------------------------------------------------------------
 
@@ -79,15 +81,16 @@ class App:
 
     def say(self, text: str, kind: str = "info") -> None:
         """Show a message in the status bar."""
+        self._complaint = ""
         dpg.set_value("app message", text)
         dpg.bind_item_theme("app message", theme.text(SAY[kind]))
         self.loop.wake()
 
     def view(self, id: str) -> None:
-        """Show a node's output in the viewer."""
+        """Show a node's output in the viewer, from now on."""
         if id in self.document.graph.nodes:
-            self.viewed = id
-            self.document.view(id)
+            self._chose_view = True
+            self._look_at(id)
             self.sync()
 
     def selected(self, ids: list[str]) -> None:
@@ -107,6 +110,7 @@ class App:
 
     def show_graph(self, graph: Graph) -> None:
         """Start anew with a graph that was opened or made."""
+        self._chose_view = False
         self.viewed = first_view(graph)
         self.document.open(graph, *([self.viewed] if self.viewed else []))
         self._newest.clear()
@@ -116,9 +120,9 @@ class App:
     def sync(self) -> None:
         """Bring every part to the document's graph."""
         graph = self.document.graph
-        if self.viewed not in graph.nodes:
-            self.viewed = first_view(graph)
-            self.document.view(*([self.viewed] if self.viewed else []))
+        # Until somebody chooses what to look at, it is what the graph ends in.
+        if self.viewed not in graph.nodes or not self._chose_view:
+            self._look_at(first_view(graph))
         for part in (self.canvas, self.inspector, self.viewer):
             part.sync()
         for name, verb in (("undo", "Undo"), ("redo", "Redo")):
@@ -126,6 +130,11 @@ class App:
             dpg.configure_item(f"menu {name}", label=f"{verb} {what}", enabled=bool(what))
         self.files.title()
         self.loop.wake()
+
+    def _look_at(self, id: str) -> None:
+        if id != self.viewed:
+            self.viewed = id
+            self.document.view(*([id] if id else []))
 
     # ---- building --------------------------------------------------------------------------
 
@@ -176,6 +185,7 @@ class App:
         self.loop.hooks += [self._drain, self.canvas.frame, self.viewer.frame, self.inspector.frame]
         self.loop.hooks += [self._tick]
         self.files.menus()
+        threading.Thread(target=self._find_device, name="qr-nodes device", daemon=True).start()
 
     def _menu(self) -> None:
         menus: dict[str, list[Command]] = {}
@@ -386,6 +396,9 @@ class App:
         # A node that is not linked yet shows so itself; it is no news while one builds.
         if event.kind == "failed" and not isinstance(event.error, GraphError):
             self.say(str(event.error), "error")
+            self._complaint = event.node
+        elif event.node == self._complaint and event.outputs:
+            self.say("")
 
     def _tick(self) -> None:
         """Twice a second, and whenever something runs: what the status bar says."""
@@ -401,6 +414,16 @@ class App:
         if running:
             dpg.set_value("app progress", max(self._running.values()))
         self.files.tick()
+
+    def _find_device(self) -> None:
+        """Say what networks will run on; loading what can tell takes a moment."""
+        from qr_nodes.inference import devices
+
+        try:
+            name = devices.pick("auto").name
+        except QrNodesError as error:
+            name = error.what
+        self.loop.post(dpg.set_value, "app device", name)
 
     def _unforeseen(self, error: BaseException) -> None:
         """Report what a callback let through; the window goes on."""
