@@ -154,7 +154,9 @@ class App:
         }
         window = dpg.get_viewport_width(), dpg.get_viewport_height()
         place = tuple(map(int, dpg.get_viewport_pos()))
-        self.attempt(partial(self.settings.change, window=window, place=place, splitters=sizes))
+        look = {"background": self.viewer.shown_mode, "color": self.viewer.color}
+        everything = {"window": window, "place": place, "splitters": sizes, **look}
+        self.attempt(partial(self.settings.change, **everything))
 
     def build(self) -> None:
         """Make the window's contents; needs a context."""
@@ -180,10 +182,11 @@ class App:
         self.canvas = Canvas(self, "app canvas")
         self.viewer = Viewer(self, "app viewer")
         self.inspector = Inspector(self, "app inspector")
+        self.viewer.mode(self.settings.now.background, self.settings.now.color)
         with dpg.handler_registry():
             dpg.add_key_press_handler(callback=self._key)
         self.loop.hooks += [self._drain, self.canvas.frame, self.viewer.frame, self.inspector.frame]
-        self.loop.hooks += [self._tick]
+        self.loop.hooks += [self._shortcuts.frame, self._tick]
         self.files.menus()
         threading.Thread(target=self._find_device, name="qr-nodes device", daemon=True).start()
 
@@ -364,7 +367,8 @@ class App:
 
     def _key(self, _, key: int) -> None:
         self.loop.wake()
-        if not self.modal and not self.typing() and (command := self._shortcuts.find(key)):
+        busy = self.modal or self.canvas.busy or self.typing()
+        if not busy and (command := self._shortcuts.find(key)):
             self.run(command.id)
 
     def _drain(self) -> None:
@@ -376,6 +380,8 @@ class App:
         self.loop.wake()
         if event.kind == "finished":
             self._running.clear()
+            for part in (self.canvas, self.inspector, self.viewer):
+                part.event(event)
             return
         if (
             event.run < self._newest.get(event.node, 0)
@@ -434,6 +440,7 @@ class App:
 
     def close(self) -> None:
         """End the threads."""
+        self.inspector.close()
         self.viewer.close()
         self.document.close()
         self.engine.close()

@@ -52,11 +52,20 @@ def modifiers_down() -> frozenset[str]:
 
 
 class Shortcuts:
-    """Which command a key press means."""
+    """Which command a key press means.
+
+    State: the modifiers that were held one frame ago. A quick tap may let go of Ctrl within the
+    frame that sees its key go down; it is meant all the same.
+    """
 
     def __init__(self, commands: list[Command]):
         self._by_keys = {key_of(c.shortcut): c for c in commands if c.shortcut}
+        self._before: frozenset[str] = frozenset()
+
+    def frame(self) -> None:
+        """Take note of the modifiers; once per frame."""
+        self._before = modifiers_down()
 
     def find(self, key: int) -> Command | None:
         """Give the command for a key that was pressed just now, with what is held beside it."""
-        return self._by_keys.get((key, modifiers_down()))
+        return self._by_keys.get((key, modifiers_down() | self._before))

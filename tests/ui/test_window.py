@@ -1,0 +1,312 @@
+"""The real window, used as a person would: mouse, keys, and what ends up on screen and disk.
+
+Needs Xvfb and xdotool (Debian: xvfb, xdotool, libgl1-mesa-dri).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageGrab
+
+from qr_nodes.graph import Graph
+from qr_nodes.qrgraph import load_graph, save_graph
+from qr_nodes.ui import theme
+
+TOOLS = ("Xvfb", "xdotool")
+missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+if missing and "CI" not in os.environ:
+    pytest.skip(f"{', '.join(missing)} not installed: no window tests", allow_module_level=True)
+
+
+def wait(condition, seconds=30.0, what="it"):
+    """Give the first true answer of `condition`, asked again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := condition():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not happen within {seconds:g} s")
+
+
+@pytest.fixture(scope="module")
+def screen():
+    """A display of its own, 1600 × 1000."""
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        yield f":{pipe.readline().strip()}"
+    server.terminate()
+    server.wait()
+
+
+class Window:
+    """The editor in a process of its own."""
+
+    def __init__(self, screen: str, *arguments: str, **more: str):
+        self.screen = screen
+        self.env = {**os.environ, "DISPLAY": screen, "QR_NODES_DEBUG": "1", **more}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "qr_nodes", "edit", *arguments],
+            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        wait(lambda: self.find("QR Nodes") and self.lit(), 60, "the window")
+        self.move(500, 700)
+        time.sleep(0.5)
+
+    def find(self, title: str) -> bool:
+        command = ["xdotool", "search", "--name", title]
+        return subprocess.run(command, env=self.env, capture_output=True).returncode == 0
+
+    def lit(self) -> bool:
+        """Say whether something is drawn in the viewer's toolbar."""
+        return len(np.unique(self.shot()[100:240, 900:1500].reshape(-1, 3), axis=0)) > 8
+
+    def do(self, *command: str) -> None:
+        assert self.process.poll() is None, self.process.stdout.read()
+        subprocess.run(["xdotool", *map(str, command)], env=self.env, check=True)
+        time.sleep(0.25)  # three frames at least, on software OpenGL
+
+    def move(self, x, y) -> None:
+        self.do("mousemove", x, y)
+
+    def key(self, *keys: str) -> None:
+        for key in keys:
+            self.do("key", key)
+
+    def type(self, text: str) -> None:
+        self.do("type", "--delay", "30", text)
+
+    def drag(self, start, end, steps=12) -> None:
+        self.move(*start)
+        self.do("mousedown", 1)
+        for step in range(1, steps + 1):
+            x, y = (round(a + (b - a) * step / steps) for a, b in zip(start, end, strict=True))
+            self.do("mousemove", x, y)
+        self.do("mouseup", 1)
+
+    def shot(self) -> np.ndarray:
+        return np.asarray(ImageGrab.grab(xdisplay=self.screen).convert("RGB"))
+
+    def blobs(self, color, area=(0, 0, 1000, 960)) -> list[tuple[int, int]]:
+        """Give the middles of the spots of one colour on the canvas, left to right."""
+        left, top, right, bottom = area
+        near = np.abs(self.shot()[top:bottom, left:right].astype(int) - color).max(2) < 12
+        count, _, stats, middles = cv2.connectedComponentsWithStats(near.astype(np.uint8))
+        spots = [middles[i] for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= 6]
+        return sorted((round(x + left), round(y + top)) for x, y in spots)
+
+    def saved(self, file: Path) -> dict:
+        """Save, and give what the file holds then."""
+        file.unlink(missing_ok=True)
+        self.key("ctrl+s")
+        wait(file.exists, 10, "saving")
+        return json.loads(file.read_text())
+
+    def close(self) -> None:
+        """Leave without saving."""
+        if self.process.poll() is None:
+            self.key("ctrl+q")
+            time.sleep(0.5)
+            if self.process.poll() is None:
+                self.key("Tab", "Escape") if self.lit() else None
+        self.process.kill()
+        self.process.wait()
+        said = self.process.stdout.read()
+        self.process.stdout.close()
+        assert "Traceback" not in said, said
+
+
+@pytest.fixture
+def open_window(screen, weights):
+    opened = []
+
+    def start(*arguments, **more) -> Window:
+        opened.append(Window(screen, *map(str, arguments), **more))
+        return opened[-1]
+
+    yield start
+    for window in opened:
+        window.close()
+
+
+@pytest.fixture
+def photo(tmp_path, chelsea) -> Path:
+    file = tmp_path / "chelsea.png"
+    Image.fromarray(chelsea).save(file)
+    return file
+
+
+def command_line(*arguments) -> None:
+    subprocess.run([sys.executable, "-m", "qr_nodes", *map(str, arguments)], check=True)
+
+
+def alpha(file: Path) -> np.ndarray:
+    return np.asarray(Image.open(file))[..., 3]
+
+
+def test_the_missions_chain_is_built_from_nothing_by_keys_and_exported(
+    open_window, photo, tmp_path
+):
+    file = tmp_path / "mine.qrgraph"
+    save_graph(Graph(), file)
+    window = open_window(file)
+    chain = ("load", "segment", "transp", "feather", "smooth", "decon", "brush e", "export")
+    for name in chain:
+        window.key("Tab")
+        window.type(name)
+        window.key("Return")
+    window.key("ctrl+i")
+    window.type(str(photo))
+    window.key("Return")
+    time.sleep(0.5)
+    window.key("ctrl+e")
+    window.key("ctrl+a")
+    window.type(str(tmp_path / "window.png"))
+    window.key("Return")
+    wait((tmp_path / "window.png").exists, 60, "the export")
+    raw = window.saved(file)
+    assert [entry["type"] for entry in raw["nodes"].values()] == [
+        *("load", "segment", "transparency_fix", "feather"),
+        *("smooth", "decontaminate", "brush_edit", "export"),
+    ]
+    command_line("run", file, "-o", tmp_path / "line.png")
+    assert (alpha(tmp_path / "window.png") == alpha(tmp_path / "line.png")).all()
+
+
+def test_a_drag_is_seen_while_it_lasts_and_is_one_step(open_window, photo, tmp_path):
+    file = tmp_path / "mine.qrgraph"
+    large = tmp_path / "large.jpg"
+    Image.open(photo).resize((3000, 2000)).save(large)
+    save_graph(
+        Graph.chain("load", "segment", "levels", "feather").set_param("load", "path", str(large)),
+        file,
+    )
+    window = open_window(file)
+    viewer = (slice(250, 600), slice(1040, 1500))
+    wait(lambda: window.shot()[viewer].std() > 25, 60, "the first picture")
+    window.key("Tab")
+    window.type("grow")
+    window.key("Return")
+    time.sleep(2)
+    grabs = window.blobs(theme.ACCENT, (1000, 640, 1600, 960))
+    assert grabs, "no slider"
+    start = grabs[0]
+    before = window.shot()[viewer].copy()
+    window.move(*start)
+    window.do("mousedown", 1)
+    seen = []
+    for step in range(1, 7):
+        window.do("mousemove", start[0] - 12 * step, start[1])
+        seen.append(int((window.shot()[viewer] != before).any(axis=2).sum()))
+    window.do("mouseup", 1)
+    assert sum(count > 200 for count in seen) >= 2, seen
+    time.sleep(2)
+    moved = window.saved(file)["nodes"]["grow_shrink"]["params"]["radius"]
+    assert moved < 0
+    window.key("ctrl+z")
+    assert window.saved(file)["nodes"]["grow_shrink"]["params"]["radius"] == 0
+
+
+def test_a_circle_is_refused_and_the_refusal_is_said(open_window, tmp_path):
+    file = tmp_path / "mine.qrgraph"
+    save_graph(Graph.chain("levels", "crop_to_subject", "resize"), file)
+    window = open_window(file)
+    window.key("f")
+    time.sleep(1)
+    spots = window.blobs(theme.SOCKET["cutout"])
+    before = window.saved(file)
+    window.drag(spots[-1], spots[0])
+    wait(lambda: window.blobs(theme.BAD, (90, 960, 1500, 1000)), 5, "a message")
+    assert window.saved(file)["nodes"] == before["nodes"]
+
+
+def test_a_wrong_kind_is_refused(open_window, tmp_path):
+    file = tmp_path / "mine.qrgraph"
+    graph = Graph().add("extract_alpha", pos=(0.0, 0.0)).add("crop_to_subject", pos=(300.0, 0.0))
+    save_graph(graph, file)
+    window = open_window(file)
+    window.key("f")
+    time.sleep(1)
+    mask = window.blobs(theme.SOCKET["mask"])[0]
+    cutouts = window.blobs(theme.SOCKET["cutout"])
+    target = min((spot for spot in cutouts if spot[0] > mask[0]), key=lambda spot: spot[0])
+    window.drag(mask, target)
+    wait(lambda: window.blobs(theme.BAD, (90, 960, 1500, 1000)), 5, "a message")
+    assert window.saved(file)["nodes"]["crop_to_subject"]["inputs"] == {}
+
+
+def test_twenty_steps_are_undone_and_redone(open_window, tmp_path):
+    file = tmp_path / "mine.qrgraph"
+    save_graph(Graph().add("levels"), file)
+    window = open_window(file)
+    window.key("ctrl+a")
+    window.key(*["ctrl+d"] * 20)
+    assert len(window.saved(file)["nodes"]) == 21
+    window.key(*["ctrl+z"] * 20)
+    assert list(window.saved(file)["nodes"]) == ["levels"]
+    window.key(*["ctrl+y"] * 20)
+    assert len(window.saved(file)["nodes"]) == 21
+
+
+def test_reopening_runs_no_inference(open_window, photo, home, tmp_path):
+    file, out = tmp_path / "mine.qrgraph", tmp_path / "out.png"
+    graph = load_graph("quick").set_param("load", "path", str(photo))
+    save_graph(graph.set_param("export", "path", str(out)), file)
+    window = open_window(file)
+    wait(lambda: list((home / "networks").glob("*.npz")), 60, "the first inference")
+    before = window.saved(file)
+    window.key("ctrl+q")
+    assert window.process.wait(20) == 0
+    # Without weights, and without a way to fetch them, only what was kept can give a matte.
+    shutil.rmtree(home / "models")
+    again = open_window(file, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    time.sleep(1)
+    again.key("ctrl+e")
+    wait(out.exists, 30, "the export")
+    assert 0.3 < (alpha(out) > 127).mean() < 0.8
+    assert again.saved(file) == before
+
+
+def test_what_was_not_saved_survives_a_kill(open_window, home, tmp_path):
+    file = tmp_path / "mine.qrgraph"
+    save_graph(Graph().add("levels"), file)
+    window = open_window(file)
+    window.key("ctrl+a", "ctrl+d")
+    kept = wait(lambda: list((home / "recovery").glob("*.qrgraph")), 20, "keeping unsaved work")
+    wait(lambda: len(json.loads(kept[0].read_text())["nodes"]) == 2, 10)
+    window.process.send_signal(signal.SIGKILL)
+    window.process.wait()
+    assert len(json.loads(file.read_text())["nodes"]) == 1
+    again = open_window()
+    again.key("Return")
+    time.sleep(1)
+    assert len(again.saved(file)["nodes"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("display", "said"),
+    [
+        ("", "there is no display to open a window on"),
+        (":987", "the display ':987' cannot be opened"),
+    ],
+)
+def test_without_a_display_there_is_one_sentence(display, said):
+    env = {**os.environ, "DISPLAY": display}
+    done = subprocess.run(
+        [sys.executable, "-m", "qr_nodes"], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert said in done.stderr and done.stderr.count("\n") == 1
