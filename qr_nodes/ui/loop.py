@@ -18,8 +18,8 @@ SHARE = 0.008
 AWAKE = 0.5
 """Seconds after the last event until the loop slows down."""
 
-IDLE = 0.05
-"""Seconds between frames when nothing moves: 20 a second."""
+IDLE = 1 / 15
+"""Seconds between frames when nothing moves."""
 
 
 class Loop:
