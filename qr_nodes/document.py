@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.graph import Graph
 
-PREVIEW = 1.0e6
+PREVIEW = 0.8e6
 """Pixels of a preview: about what a viewer shows, and quick enough to follow a slider."""
 
 REST = 0.15
 """Seconds without an edit after which the full result is computed."""
 
-GRACE = 0.025
+GRACE = 0.02
 """Seconds that a preview may go on after a newer edit: one that never ends shows nothing."""
 
 

@@ -85,7 +85,7 @@ def test_a_preview_comes_first_and_then_the_full_result(stubs, engine):
     document.view("add")
     assert document.settle()
     scales = [e.scale for e in document.drain(1) if e.node == "add" and e.kind == "done"]
-    assert scales == [pytest.approx((1 / 24) ** 0.5), 1.0]
+    assert scales == [pytest.approx((0.8 / 24) ** 0.5), 1.0]
     document.close()
 
 

@@ -248,7 +248,7 @@ class App:
             rule("File"),
             Command("save", "File", "Save", "Ctrl+S", files.save),
             Command("save as", "File", "Save As…", "Ctrl+Shift+S", files.save_as),
-            Command("save preset", "File", "Save as Preset…", "", files.save_preset),
+            Command("save preset", "File", "Save as Preset…", "Ctrl+Shift+P", files.save_preset),
             rule("File"),
             Command("export", "File", "Export…", "Ctrl+E", files.export, toolbar=True),
             Command("paste picture", "File", "Paste Picture", "Ctrl+Shift+V", files.paste_picture),
@@ -288,9 +288,9 @@ class App:
             Command("background", "View", "Next Background", "G", part("viewer", "next_mode")),
             Command("cancel", "Run", "Cancel", "Esc", self._cancel),
             Command("again", "Run", "Compute Again", "F5", self._again),
-            Command("forget", "Run", "Forget Everything in Memory", "", self._forget),
+            Command("forget", "Run", "Forget Everything in Memory", "Shift+F5", self._forget),
             Command("help", "Help", "Shortcuts", "F1", self._help, toolbar=True),
-            Command("about", "Help", "About", "", self._about),
+            Command("about", "Help", "About", "Shift+F1", self._about),
         ]
 
     def _of_part(self, part: str, method: str) -> Callable[[], None]:

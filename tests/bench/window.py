@@ -72,13 +72,13 @@ def main() -> None:
             app.loop.step()
             times.append(time.perf_counter() - began)
         say(f"a frame with {count} nodes in view", f"{statistics.median(times) * 1e3:.2f} ms")
+        time.sleep(3)  # until the threads of the start have ended
+        began, cpu = time.perf_counter(), time.process_time()
+        while time.perf_counter() - began < 5:
+            app.loop.step(IDLE)
+        share = (time.process_time() - cpu) / (time.perf_counter() - began)
+        say(f"idling with {count} nodes in view: share of a core", f"{share * 100:.1f} %")
 
-    time.sleep(3)  # until the threads of the start have ended
-    began, cpu = time.perf_counter(), time.process_time()
-    while time.perf_counter() - began < 5:
-        app.loop.step(IDLE)
-    share = (time.process_time() - cpu) / (time.perf_counter() - began)
-    say("idling: share of a core", f"{share * 100:.1f} %")
     app.close()
     os._exit(0)
 
