@@ -34,6 +34,8 @@ from qr_nodes.ui.settings import Store
 from qr_nodes.ui.viewer import Viewer
 
 SAY = {"info": theme.TEXT, "good": theme.GOOD, "error": theme.BAD}
+FADE = 8.0
+"""Seconds after which a message that is no error goes."""
 STATUS = 30
 """Height of the status bar, px."""
 
@@ -61,7 +63,7 @@ class App:
         self._newest: dict[str, int] = {}
         self._running: dict[str, float] = {}
         self._shown = (0.0, "")
-        self._complaint = ""
+        self._complaint, self._fades = "", float("inf")
 
     # ---- what the parts call ---------------------------------------------------------------
 
@@ -82,6 +84,7 @@ class App:
     def say(self, text: str, kind: str = "info") -> None:
         """Show a message in the status bar."""
         self._complaint = ""
+        self._fades = float("inf") if kind == "error" else time.monotonic() + FADE
         dpg.set_value("app message", text)
         dpg.bind_item_theme("app message", theme.text(SAY[kind]))
         self.loop.wake()
@@ -337,10 +340,12 @@ class App:
             self.view(self.canvas.selection[-1])
 
     def _cancel(self) -> None:
+        busy = self._running or self.files.exporting
         self.document.cancel()
         self.files.cancel()
         self._running.clear()
-        self.say("Cancelled. The next change computes again.")
+        if busy:
+            self.say("Cancelled. The next change computes again.")
 
     def _again(self) -> None:
         self.document.view(*self.document.viewed)
@@ -413,6 +418,8 @@ class App:
         if now - self._shown[0] < (0.1 if running else 0.5):
             return
         self._shown = (now, running)
+        if now > self._fades:
+            self.say("")
         cache = self.engine.cache
         used, budget = cache.used / 2**20, cache.budget / 2**20
         dpg.set_value("app memory", f"{used:,.0f} of {budget:,.0f} MiB")

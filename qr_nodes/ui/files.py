@@ -279,7 +279,7 @@ class Files:
 
     def _run(self, graph: Graph, targets: tuple[str, ...], done: Callable) -> None:
         """Run targets at full size in a thread beside the live one."""
-        if self._thread is not None and self._thread.is_alive():
+        if self.exporting:
             self.app.say("The last export is still being written; Esc cancels it.")
             return
         self._stop.clear()
@@ -298,6 +298,11 @@ class Files:
         self._thread = threading.Thread(target=work, name="qr-nodes export")
         self._thread.start()
 
+    @property
+    def exporting(self) -> bool:
+        """Whether an export runs."""
+        return self._thread is not None and self._thread.is_alive()
+
     def cancel(self) -> None:
         """Stop the export that runs, if one does."""
         self._stop.set()
@@ -313,6 +318,8 @@ class Files:
         elif path:
             self._use(qrgraph.load_graph("standard"), "")
             self.dropped([path])
+            self.saved = self.app.document.graph  # nothing of it would be lost
+            self.title()
         else:
             self._use(start_graph(), "")
         if lost := recovery.list_recoverable():

@@ -307,6 +307,37 @@ def test_what_was_not_saved_survives_a_kill(open_window, home, tmp_path):
     assert len(again.saved(file)["nodes"]) == 2
 
 
+def test_the_layout_is_remembered_and_a_clean_window_closes_at_once(open_window, photo):
+    window = open_window(photo)
+    before = window.shot()
+    window.drag((1004, 500), (800, 500))
+    after = window.shot()
+    assert (before != after)[300:600, 850:1000].mean() > 0.3
+    window.key("ctrl+q")
+    assert window.process.wait(20) == 0
+    again = open_window(photo)
+    time.sleep(3)
+    moved = (again.shot() != after)[130:160, 700:1000].mean()
+    assert moved < 0.05, "the splitter is elsewhere"
+
+
+def test_a_display_without_opengl_is_named():
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-extension", "GLX", "-nolisten", "tcp"],
+        pass_fds=[write], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        name = f":{pipe.readline().strip()}"
+    env = {**os.environ, "DISPLAY": name}
+    command = [sys.executable, "-m", "qr_nodes"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    server.terminate()
+    server.wait()
+    assert done.returncode == 1 and f"the display {name!r} has no OpenGL" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("display", "said"),
     [
