@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from qr_nodes.engine import Engine, Event, RunRequest
+from qr_nodes.errors import NodeError
 from qr_nodes.graph import Graph
 
 PREVIEW = 0.8e6
@@ -192,7 +193,13 @@ class Document:
                     return
                 revision, _, graph, targets = self._newest
                 self._newest = None
-            if self._compute(revision, graph, targets):
+            try:
+                ended = self._compute(revision, graph, targets)
+            except Exception as error:  # a fault of the program's own must not end the thread
+                fault = NodeError(f"{type(error).__name__}: {error}.", "", "Tell the authors.")
+                self.events.put(Event(revision, "failed", error=fault))
+                ended = True
+            if ended:
                 with self._mail:
                     self._taken = revision
                     self._mail.notify_all()

@@ -141,6 +141,26 @@ def test_work_that_nobody_wants_is_stopped_and_the_thread_ends(engine):
     document.close()
 
 
+def test_a_fault_of_the_programs_own_is_told_and_the_thread_lives_on(stubs, engine):
+    def pixels(graph):
+        if graph.nodes["add"].params["amount"] == 13:
+            raise RuntimeError("thirteen")
+        return 0
+
+    document = Document(engine, stubs.graph("source", "add"), pixels)
+    document.view("add")
+    assert document.settle()
+    document.set_param("add", "amount", 13)
+    assert document.settle()
+    assert [str(e.error) for e in document.drain(1) if e.kind == "failed"] == [
+        "RuntimeError: thirteen. Tell the authors."
+    ]
+    document.set_param("add", "amount", 14)
+    assert document.settle()
+    assert [e.node for e in document.drain(1) if e.kind == "done"] == ["add"]
+    document.close()
+
+
 def test_closing_ends_what_is_being_computed(stubs):
     engine = Engine(Cache())
     document = Document(engine, stubs.graph("source", "add"))

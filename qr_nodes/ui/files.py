@@ -372,6 +372,10 @@ _SIZES: dict[str, tuple[int, int]] = {}
 def _pixels(path: str) -> int:
     from PIL import Image
 
+    if path.lower().endswith((".heic", ".heif")):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     try:
         mark = os.stat(path).st_mtime_ns
         if _SIZES.get(path, (None,))[0] != mark:
