@@ -510,7 +510,17 @@ def _fly(engine: Engine, flight: _Flight, step: Step, node: Node, values, job: _
     if error is None:
         flight.landed.set_result((entry, job.reason))
     else:
-        flight.landed.set_exception(error)
+        flight.landed.set_exception(_light(error))
+        error = None  # or it, its traceback and this frame would hold each other, and the arrays
+
+
+def _light(error: BaseException) -> BaseException:
+    """Let go of the frames that an error remembers, and so of their arrays, but for debugging."""
+    link: BaseException | None = error
+    while link is not None and not os.environ.get("QR_NODES_DEBUG"):
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _called(node: Node, values: Mapping, job: _NodeJob) -> dict[str, Any]:

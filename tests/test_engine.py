@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Annotated
 
 import numpy as np
@@ -111,6 +113,34 @@ def test_a_failure_is_local_and_named(stubs, engine):
     assert str(outcome.errors["add"]) == "add: it is blocked by 'fail'. Mend that node first."
     assert "side" in outcome.outputs and "add" not in outcome.outputs
     assert [e.kind for e in events if e.node in ("fail", "add")] == ["started", "failed", "blocked"]
+
+
+@pytest.mark.parametrize("why", ["because", ""])
+def test_a_failed_or_cancelled_step_holds_no_arrays(engine, why):
+    """Neither its traceback nor a circle of references may keep megabytes until some later day."""
+    born = []
+
+    @node("Fail", category="Stub")
+    def stub_heavy(*, why: str = "") -> Cutout:
+        class Array(np.ndarray):
+            pass
+
+        array = np.zeros(10).view(Array)
+        born.append(weakref.ref(array))
+        raise ValueError(why) if why else Cancelled
+
+    spec = SPECS.pop("stub_heavy")
+    graph = _graph(spec, "heavy").set_param("heavy", "why", why)
+    gc.disable()
+    try:
+        stop = iter([None, None, *[()] * 1000])
+        outcome = engine.run(RunRequest(graph, ("heavy",)), superseded=lambda: next(stop))
+        wait_until = threading.Event()
+        wait_until.wait(0.2)
+        assert born and all(ref() is None for ref in born)
+        assert not why or outcome.errors or outcome.superseded
+    finally:
+        gc.enable()
 
 
 def test_a_failure_is_tried_again(stubs, engine):
