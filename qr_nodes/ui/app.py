@@ -25,6 +25,7 @@ from qr_nodes.graph import Graph
 from qr_nodes.imaging.resample import shrink
 from qr_nodes.resources import cache_folder
 from qr_nodes.ui import dialogs, system, theme
+from qr_nodes.ui.brush import Brush
 from qr_nodes.ui.canvas import Canvas
 from qr_nodes.ui.commands import Command, Shortcuts
 from qr_nodes.ui.files import Files, picture_pixels
@@ -47,6 +48,7 @@ class App:
     ----------
     document : the open graph, computed while it is edited
     loop : draws, and takes calls from other threads
+    brush : what the viewer paints with while a Brush Edit node is selected
     modal : a dialog is open: keys and the mouse are for it
     """
 
@@ -57,6 +59,7 @@ class App:
         disk = Disk(cache_folder("networks"))
         self.engine = Engine(Cache(budget, disk), lanes=2, shrink=shrink)
         self.document = Document(self.engine, Graph(), picture_pixels, watch_all=True)
+        self.brush = Brush()
         self.modal = False
         self.viewed, self._chose_view = "", False
         self.files = Files(self)
@@ -275,6 +278,10 @@ class App:
             Command(
                 "comment", "Edit", "Frame Selection", "Ctrl+G", part("canvas", "frame_selection")
             ),
+            rule("Edit"),
+            Command("swap brush", "Edit", "Swap Paint and Erase", "X", self.brush.swap),
+            Command("smaller", "Edit", "Smaller Brush", "[", partial(self.brush.resize, -1)),
+            Command("larger", "Edit", "Larger Brush", "]", partial(self.brush.resize, 1)),
             Command("view", "View", "View Selected Node", "V", self._view_selected),
             Command("fit canvas", "View", "Fit Graph", "F", part("canvas", "fit")),
             Command("zoom in", "View", "Zoom In", "Ctrl+=", partial(self._zoom, 1)),
@@ -340,6 +347,8 @@ class App:
             self.view(self.canvas.selection[-1])
 
     def _cancel(self) -> None:
+        if self.viewer.give_up():
+            return
         busy = self._running or self.files.exporting
         self.document.cancel()
         self.files.cancel()

@@ -30,7 +30,10 @@ class Command:
     toolbar: bool = False
 
 
-_NAMED = {"Esc": "Escape", "Del": "Delete", "=": "Plus", "-": "Minus", "`": "Tilde"}
+_NAMED = {
+    **{"Esc": "Escape", "Del": "Delete", "=": "Plus", "-": "Minus", "`": "Tilde"},
+    **{"[": "Open_Brace", "]": "Close_Brace"},
+}
 
 
 def key_of(shortcut: str) -> tuple[int, frozenset[str]]:

@@ -19,9 +19,11 @@ from qr_nodes.errors import GraphError, QrNodesError
 from qr_nodes.graph import Node
 from qr_nodes.node import Param
 from qr_nodes.types import Stroke
+from qr_nodes.ui import inspector_brush as brushes
 from qr_nodes.ui import inspector_models as models
 from qr_nodes.ui import inspector_widgets as widgets
 from qr_nodes.ui import theme
+from qr_nodes.ui.brush import brushed
 from qr_nodes.ui.inspector_widgets import Field
 
 HELP = """Select a node to see its settings here.
@@ -58,6 +60,7 @@ class Inspector:
         self._id: str | None = None
         self._node: Node | None = None
         self._rows: dict[str, Row] = {}
+        self._brush: brushes.Settings | None = None
         self._typed: dict[int | str, Callable[[], None]] = {}
         self._drag: object | None = None
         self._loose = False
@@ -113,6 +116,8 @@ class Inspector:
             self._drag, self._loose = None, False
         for row in self._rows.values():
             row.field.frame()
+        if self._brush is not None:
+            self._brush.frame()
         self._tell()
 
     def close(self) -> None:
@@ -122,13 +127,19 @@ class Inspector:
 
     # ---- what fields call ------------------------------------------------------------------
 
-    def set(self, name: str, value: Any) -> None:
-        """Set a parameter; what is refused leaves the graph, and the widget, as they were."""
+    def set(self, name: str, value: Any, what: str = "") -> None:
+        """Set a parameter; what is refused leaves the graph, and the widget, as they were.
+
+        With `what`, it is an undo step of that name and no part of a gesture.
+        """
         if self._node is None or value == self._node.params.get(name):
             return
         graph = self.app.attempt(self.app.document.graph.set_param, self._id, name, value)
         if graph is None:
             self._rows[name].field.show(self._node.params[name])
+            return
+        if what:
+            self.app.edit(graph, what)
             return
         if self._drag is None:
             self._drag, self._loose = object(), True
@@ -198,7 +209,7 @@ class Inspector:
         """Make everything for the node to show."""
         dpg.delete_item(self._parent, children_only=True)
         self._rows, self._typed, self._drag, self._told = {}, {}, None, ()
-        self._loose = False
+        self._loose, self._brush = False, None
         self._node = self.app.document.graph.nodes.get(self._id)
         dpg.push_container_stack(self._parent)
         try:
@@ -242,6 +253,10 @@ class Inspector:
             dpg.add_table_column(width_fixed=True, init_width_or_weight=LABELS)
             dpg.add_table_column(width_stretch=True)
             dpg.add_table_column(width_fixed=True, init_width_or_weight=ICON + 4)
+            if brushed(self.app.document.graph, self._id):
+                self._brush = brushes.Settings(self.app.brush, self._brush_row)
+                for field in self._brush.fields:
+                    self._watch(field)
             for name, param in node.spec.params.items():
                 self._row(param, node.spec.help.get(name, ""))
             for name, value in node.params.items():
@@ -268,10 +283,20 @@ class Inspector:
             about.append("Ctrl+click to type a value.")
         _tooltip(label, "\n".join(filter(None, about)))
         _tooltip(reset, f"Back to {widgets.shown(param, param.default)}")
+        self._watch(field)
+        self._rows[param.name] = Row(field, reset)
+
+    def _watch(self, field: Field) -> None:
+        """Have gestures with a field, and what is typed into it, noticed."""
         for item in {field.item, *field.typed}:
             dpg.bind_item_handler_registry(item, self._handlers)
         self._typed |= field.typed
-        self._rows[param.name] = Row(field, reset)
+
+    def _brush_row(self, name: str, help: str, build: Callable[[], Any]) -> None:
+        with dpg.table_row():
+            label = dpg.add_text(widgets.label(name), wrap=0)
+            build()
+        _tooltip(label, help)
 
     # ---- following the graph ---------------------------------------------------------------
 
@@ -369,7 +394,7 @@ def _field(host: Inspector, param: Param) -> Field:
     if param.choices:
         return widgets.Choice(host, param)
     if get_origin(param.type) is tuple and Stroke in get_args(param.type):
-        return widgets.Strokes(host, param)
+        return brushes.Strokes(host, param)
     if param.scale == "log" and (widgets.travel(param)[0] or 0) > 0:
         return widgets.LogNumber(host, param)
     simple = {bool: widgets.Switch, str: Field, int: widgets.Number, float: widgets.Number}

@@ -15,7 +15,6 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from qr_nodes.node import Param
-from qr_nodes.types import Stroke
 from qr_nodes.ui import theme
 
 BUTTON = 78
@@ -186,28 +185,6 @@ class File(Field):
         if path:
             self.show(str(path))
             self.changed()
-
-
-class Strokes(Field):
-    """How many strokes of the brush there are, and a button that takes them all away."""
-
-    def build(self) -> None:
-        with dpg.group(horizontal=True):
-            self.item = dpg.add_input_text(width=-BUTTON - 6, readonly=True)
-            self._clear = dpg.add_button(label="Clear", width=-1, callback=self._cleared)
-
-    def show(self, value: tuple[Stroke, ...]) -> None:
-        self._value = value
-        erased = sum(stroke.mode == "erase" for stroke in value)
-        words = f"{len(value) - erased} painted, {erased} erased" if value else "none yet"
-        dpg.set_value(self.item, words)
-        dpg.configure_item(self._clear, enabled=bool(value))
-
-    def read(self) -> tuple[Stroke, ...]:
-        return self._value
-
-    def _cleared(self) -> None:
-        self.host.set(self.param.name, ())
 
 
 class Raw(Field):

@@ -19,6 +19,7 @@ from qr_nodes.engine import Event
 from qr_nodes.errors import GraphError, QrNodesError
 from qr_nodes.types import Cutout
 from qr_nodes.ui import theme
+from qr_nodes.ui.viewer_brush import Painter
 from qr_nodes.ui.viewer_picture import (
     CRISP,
     Kind,
@@ -69,6 +70,7 @@ class Viewer:
         dpg.bind_item_theme(self._window, self._tools.bare)
         self._drawlist = dpg.add_drawlist(8, 8, parent=self._window)
         self._tiles = Tiles(dpg.add_draw_node(parent=self._drawlist))
+        self._painter = Painter(app, dpg.add_draw_node(parent=self._drawlist))
         self._overlay = dpg.add_draw_node(parent=self._drawlist)
         self._caption = dpg.add_text("", parent=parent)
         dpg.bind_item_theme(self._caption, theme.text(theme.FAINT))
@@ -113,6 +115,7 @@ class Viewer:
 
     def event(self, event: Event) -> None:
         """Take news of a run: what is computed, what failed."""
+        self._painter.event(event)
         if event.kind == "finished":
             self._running.clear()
         elif event.kind in ("started", "progress"):
@@ -138,6 +141,8 @@ class Viewer:
         self._tiles.frame()
         if self._tiles.moving:
             self._app.loop.wake()
+        mouse = self._mouse() if self._mine() else None
+        self._painter.frame(self._present, self._view, mouse)
         self._say()
 
     def thumbnail(self, side: int) -> Image.Image | None:
@@ -184,6 +189,10 @@ class Viewer:
             self._tools.recolor(tuple(bytes.fromhex(color[1:])))
         self._want()
         self._touch()
+
+    def give_up(self) -> bool:
+        """Forget the stroke under way; say whether there was one."""
+        return self._painter.give_up()
 
     def next_mode(self) -> None:
         """Choose the next mode."""
@@ -303,13 +312,19 @@ class Viewer:
         )
 
     def _clicked(self, _, button: int) -> None:
-        if button in (dpg.mvMouseButton_Left, dpg.mvMouseButton_Middle) and self._mine():
+        if not self._mine():
+            return
+        if not dpg.is_key_down(dpg.mvKey_Spacebar) and self._painter.press(button, self._mouse()):
+            return
+        if button in (dpg.mvMouseButton_Left, dpg.mvMouseButton_Middle):
             self._grabbed = (self._view, *self._mouse())
 
-    def _released(self) -> None:
+    def _released(self, _, button: int) -> None:
         self._grabbed = None
+        self._painter.release(button, self._mouse())
 
     def _moved(self) -> None:
+        self._painter.move(self._mouse())
         if self._grabbed:
             view, x0, y0 = self._grabbed
             x, y = self._mouse()
@@ -318,7 +333,7 @@ class Viewer:
                 self._touch()
 
     def _wheeled(self, _, steps: float) -> None:
-        if self._mine():
+        if self._mine() and not self._painter.wheel(steps):
             self._zoom_by(steps, *self._mouse())
 
     # ---- words -----------------------------------------------------------------------------

@@ -26,8 +26,10 @@ from qr_nodes.node import Param
 from qr_nodes.nodes import all_specs
 from qr_nodes.types import Stroke
 from qr_nodes.ui import dialogs, theme
+from qr_nodes.ui import inspector_brush as brushes
 from qr_nodes.ui import inspector_models as models
 from qr_nodes.ui import inspector_widgets as widgets
+from qr_nodes.ui.brush import Brush
 from qr_nodes.ui.inspector import Inspector, duration, news
 
 EVERY = [(spec.id, name) for spec in all_specs() for name in spec.params]
@@ -40,6 +42,7 @@ class App:
 
     def __init__(self, document: Document):
         self.document, self.modal, self.said = document, False, []
+        self.brush = Brush()
         self.posted: queue.SimpleQueue = queue.SimpleQueue()
         self.loop = SimpleNamespace(post=lambda *call: self.posted.put(call), wake=lambda: None)
 
@@ -97,7 +100,7 @@ def act(app: App, name: str, value) -> None:
     """Move a parameter's widget as the user would."""
     shown = field(app, name)
     shown.show(value)
-    if isinstance(shown, widgets.Strokes):
+    if isinstance(shown, brushes.Strokes):
         app.inspector.set(name, value)
     elif isinstance(shown, widgets.LogNumber):
         dpg.get_item_callback(shown._typed)()

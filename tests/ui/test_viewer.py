@@ -12,6 +12,7 @@ from qr_nodes.engine import Event
 from qr_nodes.errors import GraphError, ParamError
 from qr_nodes.graph import Graph
 from qr_nodes.types import Cutout, Written
+from qr_nodes.ui.brush import Brush
 from qr_nodes.ui.loop import Loop
 from qr_nodes.ui.viewer import HINT, Viewer
 from qr_nodes.ui.viewer_picture import View
@@ -31,7 +32,8 @@ class App:
 
         graph = Graph.chain("load", "feather", "export").set_param("load", "path", "cat.jpg")
         self.loop, self.modal = Loop(fail), False
-        self.document = SimpleNamespace(graph=graph, viewed=("feather",))
+        self.document = SimpleNamespace(graph=graph, viewed=("feather",), selected="")
+        self.brush = Brush()
 
 
 @pytest.fixture
