@@ -59,7 +59,7 @@ class App:
         disk = Disk(cache_folder("networks"))
         self.engine = Engine(Cache(budget, disk), lanes=2, shrink=shrink)
         self.document = Document(self.engine, Graph(), picture_pixels, watch_all=True)
-        self.brush = Brush()
+        self.brush = Brush(*self.settings.now.brush)
         self.modal = False
         self.viewed, self._chose_view = "", False
         self.files = Files(self)
@@ -161,6 +161,7 @@ class App:
         window = dpg.get_viewport_width(), dpg.get_viewport_height()
         place = tuple(map(int, dpg.get_viewport_pos()))
         look = {"background": self.viewer.shown_mode, "color": self.viewer.color}
+        look["brush"] = (self.brush.size, self.brush.hardness, self.brush.opacity)
         everything = {"window": window, "place": place, "splitters": sizes, **look}
         self.attempt(partial(self.settings.change, **everything))
 

@@ -7,6 +7,7 @@ while the button is down changes nothing of what was drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,6 +28,9 @@ DIGITS = 6
 
 TOLERANCE = 1.0
 """Screen px that a stroke's path may be beside the mouse's."""
+
+BEND = 0.4
+"""Cosine of the sharpest turn that is drawn as one line."""
 
 Point = tuple[float, float]
 Size = tuple[int, int]
@@ -137,6 +141,15 @@ def simplified(points: list[Point], scale: tuple[float, float]) -> list[Point]:
             keep[middle] = True
             pieces += [(first, middle), (middle, last)]
     return [point for point, kept in zip(points, keep, strict=True) if kept]
+
+
+def unfolded(path: list[Point]) -> list[list[Point]]:
+    """Cut a path of two points or more where it turns sharply: a wide line cannot be bent so."""
+    steps = np.diff(np.asarray(path, np.float64), axis=0)
+    ahead, behind = steps[1:], steps[:-1]
+    turn = (ahead * behind).sum(1) < BEND * np.hypot(*ahead.T) * np.hypot(*behind.T)
+    cuts = [0, *(np.flatnonzero(turn) + 1), len(path) - 1]
+    return [path[a : b + 1] for a, b in pairwise(cuts)]
 
 
 def _distances(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:

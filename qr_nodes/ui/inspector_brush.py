@@ -53,8 +53,9 @@ class Settings:
         self._brush, self._shown = brush, None
         self._fields: dict[str, Field] = {}
         row("left button", HELP["left button"], self._switch)
-        for name in SETTINGS:
-            row(name, HELP[name], partial(self._field, name))
+        for name, param in SETTINGS.items():
+            label = f"{name}, %" if param.scale == "log" else name
+            row(label, HELP[name], partial(self._field, name))
         self.frame()
 
     @property

@@ -24,6 +24,7 @@ from qr_nodes.errors import WriteError
 RECENT = 10
 """Recent files that are kept."""
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Pixels = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 
 
@@ -40,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True):
     memory : megabytes that results may take in memory; 0 lets the program decide
     background : what the viewer shows behind a cut-out
     color : of the viewer's background "color", "#rrggbb"
+    brush : its size, hardness and opacity
     minimap : the canvas shows one
     welcome : the first start's words are still to be shown
     """
@@ -52,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True):
     memory: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
     background: Literal["checker", "black", "white", "color", "original", "alpha"] = "checker"
     color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")] = "#808080"
+    brush: tuple[Annotated[float, msgspec.Meta(ge=5e-4, le=2)], Share, Share] = (0.04, 0.8, 1.0)
     minimap: bool = False
     welcome: bool = True
 

@@ -26,6 +26,7 @@ from qr_nodes.ui.brush import (
     fraction,
     on_screen,
     simplified,
+    unfolded,
 )
 from qr_nodes.ui.commands import modifiers_down
 from qr_nodes.ui.viewer_picture import View
@@ -194,9 +195,10 @@ class Painter:
         if len(path) == 1:
             dpg.draw_circle(path[0], radius, segments=64, **look)
             return
-        dpg.draw_polyline(path, color=color, thickness=radius * 2, parent=self._trail)
-        for end, before in ((path[0], path[1]), (path[-1], path[-2])):
-            dpg.draw_polygon(_cap(end, before, radius), **look)
+        dpg.draw_polygon(_cap(path[0], path[1], radius), **look)
+        for piece in unfolded(path):
+            dpg.draw_polyline(piece, color=color, thickness=radius * 2, parent=self._trail)
+            dpg.draw_polygon(_cap(piece[-1], piece[-2], radius), **look)
 
     def _clear(self) -> None:
         self._late = None

@@ -154,7 +154,7 @@ def test_a_picture_cannot_be_moved_out_of_the_panel(viewer, monkeypatch):
     left, top, right, bottom = viewer.view.area((300, 300), PANEL)
     assert right - left >= 40
     assert bottom - top >= 40
-    viewer._released()
+    viewer._released(None, 0)
     mouse[:] = [0, 0]
     view = viewer.view
     viewer._moved()

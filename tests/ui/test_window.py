@@ -352,3 +352,34 @@ def test_without_a_display_there_is_one_sentence(display, said):
     )
     assert done.returncode == 1 and done.stdout == ""
     assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_stroke_drawn_with_the_mouse_is_saved_exported_and_undone(open_window, photo, tmp_path):
+    file, out = tmp_path / "mine.qrgraph", tmp_path / "out.png"
+    save_graph(Graph.chain("load", "brush_edit").set_param("load", "path", str(photo)), file)
+    window = open_window(file)
+    viewer = (slice(250, 600), slice(1040, 1500))
+    wait(lambda: window.shot()[viewer].std() > 25, 60, "the picture")
+    time.sleep(1)
+    window.select_viewed()
+    time.sleep(0.5)
+    before = window.shot()[viewer].copy()
+    window.key("x")
+    window.drag((1120, 330), (1420, 450))
+    wait(lambda: (window.shot()[viewer] != before).any(2).sum() > 1000, 10, "the hole")
+    raw = window.saved(file)["nodes"]["brush_edit"]["params"]["strokes"]
+    assert len(raw) == 1 and raw[0]["mode"] == "erase"
+    points = np.array(raw[0]["points"])
+    assert points[0, 0] < 0.4 and points[-1, 0] > 0.6 and (np.diff(points, axis=0) > 0).all()
+    command_line("run", file, "-o", out)
+    matte = alpha(out)
+    height, width = matte.shape
+    y, x = np.mgrid[:height, :width] + 0.5
+    path = np.linspace(points[0], points[-1], 400) * (width, height)
+    away = np.min([np.hypot(x - px, y - py) for px, py in path], axis=0)
+    radius = 0.04 * max(height, width) / 2
+    assert (matte[away < radius * 0.5] == 0).all()
+    assert (matte[away > radius + 4] == 255).all()
+    window.key("ctrl+z")
+    assert not window.saved(file)["nodes"]["brush_edit"]["params"].get("strokes")
+    wait(lambda: (window.shot()[viewer] != before).any(2).sum() < 1000, 10, "the old picture")
