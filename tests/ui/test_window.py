@@ -356,7 +356,8 @@ def test_without_a_display_there_is_one_sentence(display, said):
 
 def test_a_stroke_drawn_with_the_mouse_is_saved_exported_and_undone(open_window, photo, tmp_path):
     file, out = tmp_path / "mine.qrgraph", tmp_path / "out.png"
-    save_graph(Graph.chain("load", "brush_edit").set_param("load", "path", str(photo)), file)
+    graph = Graph.chain("load", "brush_edit", "export")
+    save_graph(graph.set_param("load", "path", str(photo)), file)
     window = open_window(file)
     viewer = (slice(250, 600), slice(1040, 1500))
     wait(lambda: window.shot()[viewer].std() > 25, 60, "the picture")
