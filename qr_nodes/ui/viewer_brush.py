@@ -62,6 +62,8 @@ class Painter:
         value = next(iter(event.outputs.values()), None) if event.outputs else None
         if hasattr(value, "shape"):
             self._extents[event.node] = Extent(tuple(value.shape[:2]), event.scale)
+        elif event.kind in ("failed", "blocked"):
+            self._extents.pop(event.node, None)
 
     def frame(self, picture: Picture | None, view: View, mouse: Point | None) -> None:
         """Draw the brush; `mouse` is None where it is none of the picture's business."""
