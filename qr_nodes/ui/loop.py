@@ -18,8 +18,11 @@ SHARE = 0.008
 AWAKE = 0.5
 """Seconds after the last event until the loop slows down."""
 
+ASLEEP = 5.0
+"""Seconds after the last event until it slows down once more."""
+
 IDLE = 1 / 15
-"""Seconds between frames when nothing moves."""
+"""Seconds between frames when nothing moves; twice that when asleep."""
 
 
 class Loop:
@@ -52,7 +55,12 @@ class Loop:
             if mouse != self._mouse or any(map(dpg.is_mouse_button_down, (0, 1, 2))):
                 self._mouse = mouse
                 self.wake()
-            self.step(IDLE if time.monotonic() - self._moved > AWAKE else 0.0)
+            self.step(self.pause())
+
+    def pause(self) -> float:
+        """Give the seconds that a frame may wait: none while things move, more and more after."""
+        still = time.monotonic() - self._moved
+        return 0.0 if still < AWAKE else IDLE if still < ASLEEP else 2 * IDLE
 
     def step(self, wait: float = 0.0) -> None:
         """Do one frame; with nothing to do, wait up to `wait` seconds for something first."""

@@ -49,7 +49,6 @@ def main() -> None:
 
     from qr_nodes.graph import Graph
     from qr_nodes.ui.app import App
-    from qr_nodes.ui.loop import IDLE
 
     dpg.create_context()
     dpg.configure_app(manual_callback_management=True)
@@ -72,10 +71,10 @@ def main() -> None:
             app.loop.step()
             times.append(time.perf_counter() - began)
         say(f"a frame with {count} nodes in view", f"{statistics.median(times) * 1e3:.2f} ms")
-        time.sleep(3)  # until the threads of the start have ended
+        time.sleep(6)  # until the threads of the start have ended, and the loop is asleep
         began, cpu = time.perf_counter(), time.process_time()
         while time.perf_counter() - began < 5:
-            app.loop.step(IDLE)
+            app.loop.step(app.loop.pause())
         share = (time.process_time() - cpu) / (time.perf_counter() - began)
         say(f"idling with {count} nodes in view: share of a core", f"{share * 100:.1f} %")
 
