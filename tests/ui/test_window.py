@@ -58,11 +58,21 @@ class Window:
     def __init__(self, screen: str, *arguments: str, **more: str):
         self.screen = screen
         self.env = {**os.environ, "DISPLAY": screen, "QR_NODES_DEBUG": "1", **more}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "qr_nodes", "edit", *arguments],
-            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        wait(lambda: self.find("QR Nodes") and self.lit(), 60, "the window")
+        # A start that shows nothing has been seen once in some dozens, on a busy machine with
+        # software OpenGL. It is tried again; where it hung is printed with the test's output.
+        for seconds in (30, 30, 60):
+            self.process = subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", "-m", "qr_nodes", "edit", *arguments],
+                env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+            try:
+                wait(lambda: self.find("QR Nodes") and self.lit(), seconds, "the window")
+                break
+            except AssertionError:
+                self.process.send_signal(signal.SIGABRT)
+                print("no window:", self.process.communicate()[0])
+        else:
+            raise AssertionError("the window did not appear in three starts")
         self.move(500, 700)
         time.sleep(0.5)
 
@@ -71,8 +81,8 @@ class Window:
         return subprocess.run(command, env=self.env, capture_output=True).returncode == 0
 
     def lit(self) -> bool:
-        """Say whether something is drawn in the viewer's toolbar."""
-        return len(np.unique(self.shot()[100:240, 900:1500].reshape(-1, 3), axis=0)) > 8
+        """Say whether the window is drawn; an empty screen is of one colour."""
+        return len(np.unique(self.shot()[::2, ::2].reshape(-1, 3), axis=0)) > 40
 
     def do(self, *command: str) -> None:
         assert self.process.poll() is None, self.process.stdout.read()
