@@ -26,6 +26,9 @@ PREVIEW = 0.8e6
 REST = 0.15
 """Seconds without an edit after which the full result is computed."""
 
+STEPS = 10_000
+"""Steps of undo that are kept: graphs share what did not change, so each is a few kB."""
+
 GRACE = 0.02
 """Seconds that a preview may go on after a newer edit: one that never ends shows nothing."""
 
@@ -99,6 +102,7 @@ class Document:
             self.past[-1] = State(graph, name, drag)
         else:
             self.past.append(State(graph, name, drag))
+            del self.past[:-STEPS]
         self.future.clear()
         return self._post()
 

@@ -59,6 +59,14 @@ def test_a_drag_is_one_step_of_undo(document):
     assert document.graph.nodes["add"].params["amount"] == 1
 
 
+def test_the_oldest_steps_go_when_there_are_too_many(document, monkeypatch):
+    monkeypatch.setattr("qr_nodes.document.STEPS", 5)
+    for value in range(20):
+        document.set_param("add", "amount", value)
+    assert [bool(document.undo()) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert document.graph.nodes["add"].params["amount"] == 15
+
+
 def test_a_new_edit_ends_the_redo(document):
     document.set_param("add", "amount", 3)
     document.undo()
