@@ -76,7 +76,10 @@ def load_graph(path: str | os.PathLike) -> Graph:
 def inspect(path: str | os.PathLike) -> tuple[Graph, list[QrNodesError]]:
     """Read as much of a .qrgraph file as is sound; give the graph and the faults."""
     file = find_file(path)
-    graph, faults = parse(_read(file), file.parent)
+    try:
+        graph, faults = parse(_read(file), file.parent)
+    except GraphError as error:
+        raise error.at(file.name) from error.__cause__
     return graph, [fault.at(file.name) for fault in faults]
 
 

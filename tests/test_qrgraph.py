@@ -114,6 +114,7 @@ def test_an_unsound_file_says_where_and_what(graph, tmp_path, edits, message):
     file.write_bytes(faulty(graph, **edits))
     with pytest.raises(QrNodesError, match=message) as caught:
         load_graph(file)
+    assert str(caught.value).startswith("bad.qrgraph: ")
     assert "\n" not in str(caught.value)
 
 

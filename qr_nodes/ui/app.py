@@ -475,11 +475,8 @@ def first_view(graph: Graph) -> str:
     return ""
 
 
-def main(path: str | None = None) -> int:
-    """Open the window on a graph, a picture, or what was open before; give an exit code."""
-    from qr_nodes.ui.display import check_display
-
-    check_display()
+def opened() -> App:
+    """Open the window, still without a graph."""
     dpg.create_context()
     dpg.configure_app(manual_callback_management=True)
     app = App()
@@ -487,6 +484,15 @@ def main(path: str | None = None) -> int:
     dpg.setup_dearpygui()
     app.build()
     dpg.show_viewport()
+    return app
+
+
+def main(path: str | None = None) -> int:
+    """Open the window on a graph, a picture, or what was open before; give an exit code."""
+    from qr_nodes.ui.display import check_display
+
+    check_display()
+    app = opened()
     drops = system.accept_drops(lambda paths: app.loop.post(app.files.dropped, paths))
     dpg.set_exit_callback(lambda: app.files.quit())
     app.loop.step()

@@ -17,15 +17,8 @@ import time
 FIRST_FRAME = """
 import time
 began = time.perf_counter()
-import dearpygui.dearpygui as dpg
-from qr_nodes.ui.app import App
-dpg.create_context()
-dpg.configure_app(manual_callback_management=True)
-app = App()
-app.viewport()
-dpg.setup_dearpygui()
-app.build()
-dpg.show_viewport()
+from qr_nodes.ui.app import opened
+app = opened()
 app.loop.step()
 print(time.perf_counter() - began)
 import os
@@ -45,18 +38,10 @@ def main() -> None:
         times.append(float(done.stdout))
     say("import to the first frame", f"{statistics.median(times):.2f} s")
 
-    import dearpygui.dearpygui as dpg
-
     from qr_nodes.graph import Graph
-    from qr_nodes.ui.app import App
+    from qr_nodes.ui.app import opened
 
-    dpg.create_context()
-    dpg.configure_app(manual_callback_management=True)
-    app = App()
-    app.viewport()
-    dpg.setup_dearpygui()
-    app.build()
-    dpg.show_viewport()
+    app = opened()
     app.loop.step()
     for count in (8, 100):
         graph = Graph.chain(*["levels"] * count)
