@@ -157,7 +157,8 @@ class Stroke(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     size : diameter of the brush in fractions of the picture's longer side
     hardness : 0 fades from the centre on, 1 is full up to the rim
     opacity : how far the stroke pulls alpha towards its end value
-    mode : "paint" pulls alpha to 1, "erase" to 0
+    mode : "paint" pulls alpha to 1, "erase" to 0, "refine" marks as unsure instead
+    edge_aware : how far edges of the picture hold the stroke back, from 0, not at all, to 1
     hidden : keep the stroke in the list but do not draw it
     """
 
@@ -165,5 +166,6 @@ class Stroke(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     size: float = 0.02
     hardness: float = 0.8
     opacity: float = 1.0
-    mode: Literal["paint", "erase"] = "paint"
+    mode: Literal["paint", "erase", "refine"] = "paint"
+    edge_aware: float = 0.0
     hidden: bool = False

@@ -75,6 +75,8 @@ def _check(stroke: Stroke, number: int) -> None:
         fail(f"a hardness of {stroke.hardness:g}", "Use 0 to 1.")
     if not 0 <= stroke.opacity <= 1:
         fail(f"an opacity of {stroke.opacity:g}", "Use 0 to 1.")
+    if not 0 <= stroke.edge_aware <= 1:
+        fail(f"an edge awareness of {stroke.edge_aware:g}", "Use 0 to 1.")
     if not stroke.points:
         fail("no points", "Give it at least one, or remove it.")
     if len(stroke.points) > MOST:
