@@ -13,8 +13,7 @@ import numpy as np
 
 from qr_nodes.graph import Graph, Node
 from qr_nodes.imaging.resample import shrunk_size
-from qr_nodes.nodes.brush_edit import FAR
-from qr_nodes.types import Stroke
+from qr_nodes.types import FAR, Stroke
 from qr_nodes.ui.viewer_picture import View
 
 SIZES = (0.0005, 2.0)

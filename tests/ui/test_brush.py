@@ -12,7 +12,7 @@ import pytest
 
 from qr_nodes.engine import Event
 from qr_nodes.graph import Graph
-from qr_nodes.imaging.strokes import draw_strokes
+from qr_nodes.imaging.correction import corrected
 from qr_nodes.types import Cutout, Stroke
 from qr_nodes.ui import brush as brushes
 from qr_nodes.ui import viewer_brush
@@ -195,7 +195,7 @@ def test_the_right_button_does_the_other_and_swapping_swaps_them(painter, app):
 
 def test_a_stroke_erases_where_the_mouse_was(painter, app):
     draw(painter, (50, 120), (370, 120), button=RIGHT)
-    alpha = draw_strokes(np.ones((100, 200), np.float32), app.strokes)
+    alpha = corrected(np.ones((100, 200), np.float32), app.strokes)
     assert (alpha[49:51, 20:180] == 0).all()
     assert (alpha[:44] == 1).all() and (alpha[56:] == 1).all()
 
