@@ -71,7 +71,9 @@ def test_a_cutout_gives_the_array_it_was_made_of_and_puts_tiles_together_once_at
     alpha = rng.random(SHAPE, np.float32)
     cutout = Cutout(np.zeros((*SHAPE, 3), np.uint8), alpha)
     assert cutout.alpha is alpha
-    edited = cutout.with_alpha(cutout.tiles.with_pixels((slice(1), slice(1)), alpha[:1, :1] * 0))
+    edited = cutout.with_alpha(
+        cutout.tiles.with_pixels((slice(0, 1), slice(0, 1)), alpha[:1, :1] * 0)
+    )
     assert edited.shape == SHAPE
     whole = edited.alpha
     once, fixed = whole is edited.alpha, not whole.flags.writeable
