@@ -18,8 +18,9 @@ from qr_nodes.imaging.resample import shrink, shrunk_size
 from qr_nodes.imaging.strips import strips
 from qr_nodes.types import Cutout
 
-Kind = Literal["cutout", "original", "alpha"]
-"""What of a cut-out is shown: with its alpha, its colour alone, or its alpha in grey."""
+Kind = Literal["cutout", "original", "alpha", "overlay"]
+"""What of a cut-out is shown: with its alpha, its colour alone, its alpha in grey, or its colour
+with what is removed half transparent, so that a tint behind it shows through."""
 
 CRISP = 2.0
 """Zoom from which on pixels are shown as squares."""
@@ -161,6 +162,8 @@ def _premultiplied(value: Cutout | np.ndarray, kind: Kind, rows: slice) -> np.nd
     alpha = _bytes(value.alpha[rows])
     if alpha.min() == 255:
         return pixels
+    if kind == "overlay":
+        alpha = cv2.convertScaleAbs(alpha, alpha=0.5, beta=127.5)
     cv2.insertChannel(alpha, pixels, 3)
     return cv2.cvtColor(pixels, cv2.COLOR_RGBA2mRGBA)
 
