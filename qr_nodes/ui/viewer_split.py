@@ -84,6 +84,7 @@ class Split:
         self._share, self._line_x = 0.5, 0
         self._dragged, self._slid = False, False
         self._veiled, self.complete = LAG, True
+        self._filled: tuple[tuple, Area] | None = None
         self._painted: tuple[View, tuple[int, ...] | None] = (View(), None)
         self._area: Area = (0, 0, 0, 0)
         self._panel = (1, 1)
@@ -270,7 +271,7 @@ class Split:
             self._ask(self._wanted, self._number(self._wanted, view))
         picture = self._present
         if picture is None:
-            self._veiled, self.complete = LAG, True
+            self._veiled, self.complete, self._filled = LAG, True, None
             self._tiles.lay((0, 0, 0, 0), None)
             return
         number = self._number(picture, view)
@@ -300,8 +301,16 @@ class Split:
         return overlap(whole, area) or (0, 0, 0, 0)
 
     def _fill(self, area: Area, within: Area | None = None) -> None:
+        """Have A painted in an area, or in what of it is `within`, unless it is already."""
         picture, (view, backdrop) = self._present, self._painted
         own, best = self.view(view), picture.best(self._number(picture, view))
+        made_of = (picture, picture.levels[best], own)
+        if self._filled is not None:
+            known, there = self._filled
+            same = all(a is b for a, b in zip(known[:2], made_of, strict=False))
+            if same and known[2] == own and overlap(there, area) == area:
+                return
+        self._filled = (made_of, area)
         step = max(picture.size) / max(picture.value.shape[:2]) * (1 << best)
         crisp = picture.scale == 1 and own.zoom > CRISP
         self._tiles.lay(self._own(area), backdrop)
