@@ -20,9 +20,10 @@ from qr_nodes.types import Cutout
 from qr_nodes.ui import dialogs, theme
 from qr_nodes.ui.viewer_backdrop import Backdrop
 from qr_nodes.ui.viewer_brush import Painter
+from qr_nodes.ui.viewer_card import MARGIN
 from qr_nodes.ui.viewer_grid import Grid
-from qr_nodes.ui.viewer_histogram import Histogram
-from qr_nodes.ui.viewer_loupe import Loupe
+from qr_nodes.ui.viewer_histogram import SIZE, Histogram
+from qr_nodes.ui.viewer_loupe import CARD, Loupe
 from qr_nodes.ui.viewer_picture import (
     CRISP,
     Kind,
@@ -421,7 +422,9 @@ class Viewer:
         picture, view = self._present, self._view
         self._tools.switch("split", self._split.on)
         top = CARDS[self._split.on or self._split.blinking]
-        self._histogram.frame(picture, self._panel, top, mouse)
+        beside = self._panel[0] >= SIZE[0] + CARD[0] + 3 * MARGIN
+        under = top if beside or not self._loupe.on else top + CARD[1] + MARGIN
+        self._histogram.frame(picture, self._panel, under, mouse)
         if mouse is not None and (other := self._split.under(mouse)) is not None:
             picture, view = other, self._split.view(view)
         place = view.to_picture(*mouse) if mouse and picture else (-1.0, -1.0)

@@ -170,8 +170,8 @@ class Split:
         """Show the line, or B alone."""
         self.on = on
         self._asked_for = self._dragged = False
+        self.sync()
         self._app.watch()
-        self._want()
         self._touch()
 
     def blink(self) -> None:
@@ -179,8 +179,8 @@ class Split:
         self._until = 0.0 if dpg.is_key_down(KEY) else time.monotonic() + GLANCE
         if not self.blinking:
             self.blinking = self._asked_for = self._slid = True
+            self.sync()
             self._app.watch()
-            self._want()
             self._app.loop.wake()
 
     @property
