@@ -117,6 +117,7 @@ class App:
     def show_graph(self, graph: Graph) -> None:
         """Start anew with a graph that was opened or made."""
         self._chose_view = False
+        self.viewer.reset()
         self.viewed = first_view(graph)
         self.document.open(graph, *([self.viewed] if self.viewed else []))
         self._newest.clear()
@@ -131,6 +132,7 @@ class App:
             self._look_at(first_view(graph))
         for part in (self.canvas, self.inspector, self.viewer):
             part.sync()
+        self.watch()
         for name, verb in (("undo", "Undo"), ("redo", "Redo")):
             what = getattr(self.document, f"{name}_name")
             dpg.configure_item(f"menu {name}", label=f"{verb} {what}", enabled=bool(what))
@@ -141,6 +143,12 @@ class App:
         if id != self.viewed:
             self.viewed = id
             self.document.view(*([id] if id else []))
+
+    def watch(self) -> None:
+        """Have computed what is looked at, and nothing else."""
+        wanted = dict.fromkeys(id for id in (self.viewed, *self.viewer.targets) if id)
+        if self.viewed and tuple(wanted) != self.document.viewed:
+            self.document.view(*wanted)
 
     # ---- building --------------------------------------------------------------------------
 
@@ -160,7 +168,7 @@ class App:
         }
         window = dpg.get_viewport_width(), dpg.get_viewport_height()
         place = tuple(map(int, dpg.get_viewport_pos()))
-        look = {"background": self.viewer.shown_mode, "color": self.viewer.color}
+        look = self.viewer.remembered
         look["brush"] = (self.brush.size, self.brush.hardness, self.brush.opacity)
         everything = {"window": window, "place": place, "splitters": sizes, **look}
         self.attempt(partial(self.settings.change, **everything))
@@ -189,7 +197,7 @@ class App:
         self.canvas = Canvas(self, "app canvas")
         self.viewer = Viewer(self, "app viewer")
         self.inspector = Inspector(self, "app inspector")
-        self.viewer.mode(self.settings.now.background, self.settings.now.color)
+        self.viewer.restore(self.settings.now)
         with dpg.handler_registry():
             dpg.add_key_press_handler(callback=self._key)
         self.loop.hooks += [self._drain, self.canvas.frame, self.viewer.frame, self.inspector.frame]
@@ -297,6 +305,18 @@ class App:
             Command("fit picture", "View", "Fit Picture", "0", part("viewer", "fit")),
             Command("actual", "View", "Picture at 100 %", "1", part("viewer", "actual")),
             Command("background", "View", "Next Background", "G", part("viewer", "next_mode")),
+            Command("backdrop", "View", "Picture Behind…", "", part("viewer", "choose_backdrop")),
+            Command(
+                "overlay", "View", "Tint What Is Removed", "Q", part("viewer", "toggle_overlay")
+            ),
+            rule("View"),
+            Command("split", "View", "Split Before and After", "Y", self._toggle("split")),
+            Command("compare", "View", "Compare with Selected Node", "Shift+V", self._compare),
+            Command("blink", "View", "Before, While Held", "\\", part("viewer", "blink")),
+            Command("loupe", "View", "Loupe", "Z", self._toggle("loupe")),
+            Command(
+                "histogram", "View", "Histogram of the Soft Edge", "H", self._toggle("histogram")
+            ),
             Command("cancel", "Run", "Cancel", "Esc", self._cancel),
             Command("again", "Run", "Compute Again", "F5", self._again),
             Command("forget", "Run", "Forget Everything in Memory", "Shift+F5", self._forget),
@@ -306,6 +326,9 @@ class App:
 
     def _of_part(self, part: str, method: str) -> Callable[[], None]:
         return lambda: getattr(getattr(self, part), method)()
+
+    def _toggle(self, name: str) -> Callable[[], None]:
+        return lambda: self.viewer.toggle(name)
 
     # ---- commands --------------------------------------------------------------------------
 
@@ -346,6 +369,12 @@ class App:
     def _view_selected(self) -> None:
         if self.canvas.selection:
             self.view(self.canvas.selection[-1])
+
+    def _compare(self) -> None:
+        if self.canvas.selection:
+            self.viewer.compare(self.canvas.selection[-1])
+        else:
+            self.say("Select the node to compare with first.")
 
     def _cancel(self) -> None:
         if self.viewer.give_up():

@@ -18,8 +18,9 @@ from qr_nodes.imaging.resample import shrink, shrunk_size
 from qr_nodes.imaging.strips import strips
 from qr_nodes.types import Cutout
 
-Kind = Literal["cutout", "original", "alpha"]
-"""What of a cut-out is shown: with its alpha, its colour alone, or its alpha in grey."""
+Kind = Literal["cutout", "original", "alpha", "overlay"]
+"""What of a cut-out is shown: with its alpha, its colour alone, its alpha in grey, or its colour
+with what is removed half transparent, so that a tint behind it shows through."""
 
 CRISP = 2.0
 """Zoom from which on pixels are shown as squares."""
@@ -161,6 +162,8 @@ def _premultiplied(value: Cutout | np.ndarray, kind: Kind, rows: slice) -> np.nd
     alpha = _bytes(value.alpha[rows])
     if alpha.min() == 255:
         return pixels
+    if kind == "overlay":
+        alpha = cv2.convertScaleAbs(alpha, alpha=0.5, beta=127.5)
     cv2.insertChannel(alpha, pixels, 3)
     return cv2.cvtColor(pixels, cv2.COLOR_RGBA2mRGBA)
 
@@ -208,13 +211,20 @@ def render(
         stop = min(max(math.ceil(first + size * scale) + 2, start + 1), length)
         window.append(slice(start, stop))
         matrix[axis, axis], matrix[axis, 2] = scale, first - start
-    seen = cv2.warpAffine(
-        np.ascontiguousarray(pixels[window[1], window[0]]),
-        matrix,
-        (width, height),
-        flags=(cv2.INTER_NEAREST if crisp else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    part = pixels[window[1], window[0]]
+    left, top = (round(first) for first in matrix[:, 2])
+    inside = 0 <= top <= part.shape[0] - height and 0 <= left <= part.shape[1] - width
+    if scale == 1 and inside:
+        # Pixel on pixel: there is nothing to blend, as the view's place is whole.
+        seen = np.ascontiguousarray(part[top : top + height, left : left + width])
+    else:
+        seen = cv2.warpAffine(
+            np.ascontiguousarray(part),
+            matrix,
+            (width, height),
+            flags=(cv2.INTER_NEAREST if crisp else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     if cv2.extractChannel(seen, 3).min() < 255:
         seen = cv2.cvtColor(seen, cv2.COLOR_mRGBA2RGBA)
     np.multiply(seen, np.float32(1 / 255), out=out)
