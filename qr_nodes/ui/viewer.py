@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from qr_nodes.engine import Event
+from qr_nodes.tiled import Box
 from qr_nodes.types import Cutout
 from qr_nodes.ui import dialogs, theme
 from qr_nodes.ui.viewer_backdrop import Backdrop
@@ -332,6 +333,11 @@ class Viewer:
         last = known.size if known else (0, 0)
         size = full_size(value.shape[:2], scale, last)
         self._wanted = Picture(value, scale, size, kind, title, self._orders)
+        if self._present and (boxes := self._wanted.succeed(self._present)) is not None:
+            self._present = self._wanted
+            self._mend(boxes)
+            self._split.beside(self._wanted)
+            return
         view = fit(size, self._panel) if self._fitting else self._view
         self._ask(self._wanted, wanted_level(view.zoom, scale))
         self._split.beside(self._wanted)
@@ -377,12 +383,25 @@ class Viewer:
             self._ask(picture, number)
         step = max(picture.size) / max(picture.value.shape[:2]) * (1 << best)
         crisp = picture.scale == 1 and view.zoom > CRISP
-        self._render = lambda corner, out: render(
-            picture.levels[best], step, view, corner, out, crisp
-        )
+        pixels = picture.levels[best]
+        self._render = lambda corner, out: render(pixels, step, view, corner, out, crisp)
         self._share()
         self._tiles.fill(self._render)
         self._split.paint(view, self._backdrop)
+
+    def _mend(self, boxes: list[Box]) -> None:
+        """Fill what of the tiles shows some parts of the picture, given in its px."""
+        if self._dirty:  # all is filled anyway
+            return
+        view = self._view
+        for rows, columns in boxes:
+            # Interpolation looks at the pixels beside.
+            left, right = (view.x + edge * view.zoom for edge in (columns.start, columns.stop))
+            top, bottom = (view.y + edge * view.zoom for edge in (rows.start, rows.stop))
+            rim = 2 + math.ceil(2 * view.zoom)
+            area = (left - rim, top - rim, right + rim, bottom + rim)
+            self._tiles.fill(self._render, within=tuple(map(round, area)))
+        self._app.loop.wake()
 
     def _share(self) -> None:
         """Put A and B, the picture behind each, and the grid over them where they belong."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from qr_nodes.imaging.resample import shrink, shrunk_size
 from qr_nodes.imaging.strips import strips
+from qr_nodes.tiled import Box
 from qr_nodes.types import Cutout
 
 Kind = Literal["cutout", "original", "alpha", "overlay"]
@@ -116,10 +117,22 @@ def level(
         if bottom < height:
             bottom = bottom // step * step
         if top < bottom:
-            made[top // step : -(-bottom // step)] = coarser(
-                _premultiplied(value, kind, slice(top, bottom)), step
-            )
+            box = slice(top, bottom), slice(0, width)
+            made[top // step : -(-bottom // step)] = coarser(_premultiplied(value, kind, box), step)
     return made
+
+
+def mend_level(
+    made: np.ndarray, value: Cutout | np.ndarray, kind: Kind, number: int, box: Box
+) -> None:
+    """Make a rectangle of a level anew, in place; `box` is in px of the value."""
+    step = 1 << number
+    whole = tuple(
+        slice(span.start // step * step, min(-(-span.stop // step) * step, side))
+        for span, side in zip(box, value.shape[:2], strict=True)
+    )
+    rows, columns = (slice(span.start // step, -(-span.stop // step)) for span in whole)
+    made[rows, columns] = coarser(_premultiplied(value, kind, whole), step)
 
 
 def coarser(pixels: np.ndarray, step: int) -> np.ndarray:
@@ -150,16 +163,19 @@ def thumbnail(value: Cutout | np.ndarray, side: int) -> np.ndarray:
     return cv2.cvtColor(level(small, "cutout", 0), cv2.COLOR_mRGBA2RGBA)
 
 
-def _premultiplied(value: Cutout | np.ndarray, kind: Kind, rows: slice) -> np.ndarray:
-    """Give some rows of a value as (h, w, 4) uint8, colour multiplied by alpha."""
-    if not isinstance(value, Cutout) or kind == "alpha":
-        alpha = value.alpha if isinstance(value, Cutout) else value
-        return cv2.cvtColor(_bytes(alpha[rows]), cv2.COLOR_GRAY2RGBA)
-    color = _bytes(value.color[rows])
-    if kind == "original" or (value.alpha.strides == (0, 0) and value.alpha.flat[0] == 1):
-        return cv2.cvtColor(color, cv2.COLOR_RGB2RGBA)
-    pixels = cv2.cvtColor(color, cv2.COLOR_RGB2RGBA)
-    alpha = _bytes(value.alpha[rows])
+def _premultiplied(value: Cutout | np.ndarray, kind: Kind, box: Box) -> np.ndarray:
+    """Give some rows and columns of a value as (h, w, 4) uint8, colour multiplied by alpha."""
+    if not isinstance(value, Cutout):
+        return cv2.cvtColor(_bytes(value[box]), cv2.COLOR_GRAY2RGBA)
+    if kind == "alpha":
+        return cv2.cvtColor(_bytes(value.tiles.window(box)), cv2.COLOR_GRAY2RGBA)
+    pixels = cv2.cvtColor(_bytes(value.color[box]), cv2.COLOR_RGB2RGBA)
+    if kind == "original":
+        return pixels
+    matte = value.tiles.window(box)
+    if matte.strides == (0, 0) and matte.flat[0] == 1:
+        return pixels
+    alpha = _bytes(matte)
     if alpha.min() == 255:
         return pixels
     if kind == "overlay":

@@ -18,14 +18,15 @@ NOTHING = "–"
 def pixel(value: Cutout | np.ndarray, x: int, y: int) -> tuple[np.ndarray | None, float]:
     """Give the colour (3,) in the value's own depth, None for a mask, and alpha of a pixel."""
     if isinstance(value, Cutout):
-        return value.color[y, x], float(value.alpha[y, x])
+        spot = slice(y, y + 1), slice(x, x + 1)
+        return value.color[y, x], float(value.tiles.window(spot)[0, 0])
     return None, float(value[y, x])
 
 
 def patch(value: Cutout | np.ndarray, kind: Kind, rows: slice, columns: slice) -> np.ndarray:
     """Give a small part of a value as (h, w, 4) uint8, premultiplied, as `kind` shows it."""
     if isinstance(value, Cutout):
-        value = Cutout(value.color[rows, columns], value.alpha[rows, columns])
+        value = Cutout(value.color[rows, columns], value.tiles.window((rows, columns)))
     else:
         value = value[rows, columns]
     return level(value, kind, 0)
