@@ -107,6 +107,16 @@ class Document:
         self.future.clear()
         return self._post()
 
+    def retract(self, drag: object) -> None:
+        """Take edits of a drag that was given up back, as if they had not been."""
+        if len(self.past) > 1 and drag is not None and self.past[-1].drag == drag:
+            self.past.pop()
+            self._post()
+
+    def quick(self, graph: Graph) -> bool:
+        """Say whether what is viewed would follow `graph` at once, without a preview."""
+        return self.engine.quick(RunRequest(graph, self.viewed))
+
     def set_param(self, id: str, name: str, value: object, drag: object = None) -> int:
         """Set a parameter; raises ParamError and changes nothing if it cannot be so."""
         graph = self.graph.set_param(id, name, value)

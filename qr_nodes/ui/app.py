@@ -59,7 +59,8 @@ class App:
         disk = Disk(cache_folder("networks"))
         self.engine = Engine(Cache(budget, disk), lanes=2, shrink=shrink)
         self.document = Document(self.engine, Graph(), picture_pixels, watch_all=True)
-        self.brush = Brush(*self.settings.now.brush)
+        now = self.settings.now
+        self.brush = Brush(*now.brush, now.edge_aware, now.smoothing)
         self.modal = False
         self.viewed, self._chose_view = "", False
         self.files = Files(self)
@@ -169,7 +170,9 @@ class App:
         window = dpg.get_viewport_width(), dpg.get_viewport_height()
         place = tuple(map(int, dpg.get_viewport_pos()))
         look = self.viewer.remembered
-        look["brush"] = (self.brush.size, self.brush.hardness, self.brush.opacity)
+        brush = self.brush
+        look["brush"] = (brush.size, brush.hardness, brush.opacity)
+        look |= {"edge_aware": brush.edge_aware, "smoothing": brush.smoothing}
         everything = {"window": window, "place": place, "splitters": sizes, **look}
         self.attempt(partial(self.settings.change, **everything))
 
@@ -289,6 +292,8 @@ class App:
             ),
             rule("Edit"),
             Command("swap brush", "Edit", "Swap Paint and Erase", "X", self.brush.swap),
+            Command("refine brush", "Edit", "Refine Brush", "R", self.brush.refine),
+            Command("heed edges", "Edit", "Edge-Aware Brush", "E", self.brush.heed),
             Command("smaller", "Edit", "Smaller Brush", "[", partial(self.brush.resize, -1)),
             Command("larger", "Edit", "Larger Brush", "]", partial(self.brush.resize, 1)),
             Command("view", "View", "View Selected Node", "V", self._view_selected),

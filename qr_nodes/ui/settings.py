@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True):
     backdrop : file of the viewer's background "picture", or ""
     loupe, histogram : the viewer shows one
     brush : its size, hardness and opacity
+    edge_aware, smoothing : of the brush as well
     minimap : the canvas shows one
     welcome : the first start's words are still to be shown
     """
@@ -66,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True):
     loupe: bool = False
     histogram: bool = False
     brush: tuple[Annotated[float, msgspec.Meta(ge=5e-4, le=2)], Share, Share] = (0.04, 0.8, 1.0)
+    edge_aware: Share = 0.0
+    smoothing: Share = 0.0
     minimap: bool = False
     welcome: bool = True
 
