@@ -393,7 +393,7 @@ class Split:
         if self._present is not None:
             a = self._present.title + (" (preview)" if self._present.scale < 1 else "")
         else:
-            a = "no result" if self._failed else "…"
+            a = "…" if self._node and not self._failed else "no result"
         return f"A  {a}", f"B  {self._beside.title}"
 
     # ---- the mouse -------------------------------------------------------------------------
