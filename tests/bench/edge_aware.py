@@ -105,7 +105,10 @@ def held(color, stroke, rows, columns, times) -> np.ndarray:
     tool = EdgeAware(color, stroke)
     for part in tiles(rows, columns):
         began = time.perf_counter()
-        at = [slice(p.start - s.start, p.stop - s.start) for p, s in zip(part, (rows, columns))]
+        at = [
+            slice(p.start - s.start, p.stop - s.start)
+            for p, s in zip(part, (rows, columns), strict=True)
+        ]
         factor[at[0], at[1]] = tool(*part)
         times.append((time.perf_counter() - began) * 1e3)
     return factor
