@@ -56,6 +56,9 @@ FLAT = (2.0 * STEP) ** 2
 BESIDE = 2
 """Cells around those wanted that take part in their colour lines."""
 
+RARE = 150.0
+"""Squared deviations from a model's mean beyond which a colour is no rarer still."""
+
 CRISP = 2.0
 """Contrast given to the mask in full size, to take back what cells have blurred."""
 
@@ -142,12 +145,12 @@ class EdgeAware:
         first = self._wider(fitted, max(2 * self.window, 3 * self.turns))
         picture, distance = self._colors(*first), self._distance(*first)
         self.checkpoint()
-        ahead = self._ahead(picture, distance, first, second, fitted)
+        ahead, width = self._ahead(picture, distance, first, second, fitted)
         on_the_way = self._wider(fitted, 3 * self.turns)
         at = _inside(on_the_way, first)
         crossed = self._crossed(picture[:, *at], distance[at])[_inside(fitted, on_the_way)]
         self.checkpoint()
-        held = np.rint(self._held(ahead, crossed) * np.float32(255))
+        held = np.rint(self._held(ahead, width, crossed) * np.float32(255))
         lines = _color_lines(picture[:, *_inside(fitted, first)], held)
         return lines[:, *_inside(cells, fitted)]
 
@@ -189,11 +192,18 @@ class EdgeAware:
         squared *= np.float32(1 / self.radius)
         return squared
 
-    def _ahead(self, picture, distance, first, second, fitted) -> np.ndarray:
+    def _ahead(self, picture, distance, first, second, fitted) -> tuple[np.ndarray, np.ndarray]:
         """Give how much better what differs explains the cells of `fitted` than what is meant.
 
         `picture` and `distance` are those of the cells of `first`; cells of `second` take part
         in the models.
+
+        Returns
+        -------
+        ahead : (h, w) float32
+            By how much its −2 log of likelihood is the lower one.
+        width : (h, w) float32
+            Over how much of that cells go from what is meant to what differs.
         """
         near = self.core / self.radius
         core = _falling((distance - np.float32(near)) * np.float32(1 / 0.15) + np.float32(0.5))
@@ -217,7 +227,9 @@ class EdgeAware:
         ahead -= other.unlikely(picture)
         ahead *= other.share
         ahead -= 16 * core[at]
-        return ahead
+        # Between the two, colours are mixed: the farther apart they are, the wider the way.
+        apart = np.minimum(meant.misfit(other.mean), RARE)
+        return ahead, np.maximum(apart * np.float32(0.2), 4)
 
     def _crossed(self, picture: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Give the least sum of edges that are crossed on a way from the stroke's middle."""
@@ -240,17 +252,14 @@ class EdgeAware:
                 np.minimum(one, np.add(other, edge, out=through), out=one)
         return crossed
 
-    def _held(self, ahead: np.ndarray, crossed: np.ndarray) -> np.ndarray:
+    def _held(self, ahead: np.ndarray, width: np.ndarray, crossed: np.ndarray) -> np.ndarray:
         """Give how far cells are held back, 0 to 1, from what the models and the edges say."""
-        e = self.stroke.edge_aware
-        by_models = 1 - _falling((ahead - np.float32(LO + SL * (1 - e) / e)) * np.float32(1 / WI))
-        by_edges = 1 - _falling(crossed * np.float32(e / (8 * STEP)) - np.float32(0.25))
+        sensitivity = max(self.stroke.edge_aware, 1e-3)
+        lead = np.float32(7 / sensitivity - 6.2)
+        by_models = 1 - _falling((ahead - lead) / width)
+        # At most sensitive an edge of one step begins to count, and one of five holds.
+        by_edges = 1 - _falling(crossed * np.float32(sensitivity / (4 * STEP)) - np.float32(0.25))
         return np.minimum(by_models, by_edges, out=by_models)
-
-
-LO = 0.8
-SL = 7.0
-WI = 4.0
 
 
 def held_back(
@@ -285,7 +294,7 @@ class _Model:
         total = summed(weight)
         self.share = total / (total + np.float32(0.02 * WEIGHTS * side * side))
         scale = 1 / np.maximum(total, 1)
-        r, g, b = weighted = picture * weight
+        r, g, _ = weighted = picture * weight
         mean = x, y, z = np.stack([summed(plane) for plane in weighted]) * scale
         rr, gg, bb = (
             summed(one * other) * scale - m * m + np.float32(NOISE**2)
@@ -311,7 +320,7 @@ class _Model:
     def unlikely(self, picture: np.ndarray) -> np.ndarray:
         """Give −2 log of the density of each cell's colour; rare is rare beyond 6 deviations."""
         x, y, z = self.spread
-        return np.minimum(self.misfit(picture), 40) + _log(x * y * z)
+        return np.minimum(self.misfit(picture), RARE) + _log(x * y * z)
 
 
 def _factors(rr, gg, bb, rg, rb, gb) -> tuple[list[np.ndarray], np.ndarray]:
