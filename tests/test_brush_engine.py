@@ -22,10 +22,13 @@ SHAPE = (3 * SIDE + 37, 4 * SIDE - 53)
 
 @node("Source", category="Stub")
 def brush_source(*, value: float = 0.3) -> Cutout:
-    """Give a disk with a soft rim."""
+    """Give a disk with a soft rim, in colours with edges of their own."""
     y, x = np.ogrid[: SHAPE[0], : SHAPE[1]]
     disk = np.clip((300 - np.hypot(y - 400, x - 480)) / 40 + value, 0, 1)
-    return Cutout(np.zeros((*SHAPE, 3), np.uint8), disk.astype(np.float32))
+    color = np.zeros((*SHAPE, 3), np.uint8)
+    color[...] = 90 * (np.hypot(y - 380, x - 500) < 280)[..., None]
+    color[..., 1] += np.uint8(60) * ((x + y) // 90 % 2).astype(np.uint8)
+    return Cutout(color, disk.astype(np.float32))
 
 
 SOURCE = SPECS.pop("brush_source")
@@ -75,12 +78,13 @@ def random_stroke(rng: np.random.Generator, count: int = 0) -> Stroke:
         hardness=float(rng.random()),
         opacity=float(rng.choice([1.0, 0.4])),
         mode=str(rng.choice(["paint", "erase", "refine"])),
+        edge_aware=float(rng.choice([0, 0, 0.6])),
     )
 
 
 def test_a_thousand_edits_give_the_pixels_of_the_list_that_is_left(engine):
     rng = np.random.default_rng(11)
-    source = brush_source().alpha
+    source = brush_source()
     past, future = [()], []
     for step in range(1000):
         strokes = past[-1]
@@ -105,8 +109,8 @@ def test_a_thousand_edits_give_the_pixels_of_the_list_that_is_left(engine):
         graph = chain().set_param("brush", "strokes", past[-1])
         if step % 3 == 0:  # some are passed over, as when the hand is quicker than the machine
             result = alpha(engine, graph)
-        if step % 9 == 0:
-            np.testing.assert_array_equal(result, corrected(source, past[-1]))
+        if step % 21 == 0:
+            np.testing.assert_array_equal(result, corrected(source.alpha, past[-1], source.color))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,7 @@ def test_painting_before_a_node_equals_a_full_recomputation_bit_for_bit(engine, 
         strokes = (*strokes, random_stroke(rng))
         graph = graph.set_param("brush", "strokes", strokes)
         cutout = brush_source()
-        whole = cutout.with_alpha(corrected(cutout.alpha, strokes))
+        whole = cutout.with_alpha(corrected(cutout.alpha, strokes, cutout.color))
         full = find(id).fn(whole, **graph.nodes[id].params)
         outcome = engine.run(RunRequest(graph, (id,))).check().outputs[id]["cutout"]
         # What looks for the nearest edge is called in full; OpenCV's last bit there depends on
@@ -199,26 +203,38 @@ def test_a_new_stroke_draws_one_stroke(engine, drawn):
 
 def test_a_change_before_the_brush_draws_no_stroke_again(engine, drawn):
     rng = np.random.default_rng(6)
-    strokes = tuple(random_stroke(rng) for _ in range(6))
+    plain = {"edge_aware": 0.0}
+    strokes = tuple(msgspec.structs.replace(random_stroke(rng), **plain) for _ in range(6))
     graph = chain().set_param("brush", "strokes", strokes)
     alpha(engine, graph)
     drawn.clear()
     changed = alpha(engine, graph.set_param("source", "value", 0.8))
     assert not drawn
     np.testing.assert_array_equal(changed, corrected(brush_source(value=0.8).alpha, strokes))
+    # Other colours have other edges: only strokes that these hold back are asked again.
+    aware = msgspec.structs.replace(strokes[0], edge_aware=0.6)
+    graph = graph.set_param("brush", "strokes", (aware,))
+    alpha(engine, graph)
+    drawn.clear()
+    changed = alpha(engine, graph.set_param("source", "value", 0.9))
+    source = brush_source(value=0.9)
+    assert drawn
+    np.testing.assert_array_equal(changed, corrected(source.alpha, (aware,), source.color))
 
 
-def test_a_stroke_that_grows_draws_itself_at_its_end_only(engine, drawn):
+@pytest.mark.parametrize("edge_aware", [0.0, 0.7])
+def test_a_stroke_that_grows_draws_itself_at_its_end_only(engine, drawn, edge_aware):
     line = tuple((0.02 + 0.0096 * k, 0.5) for k in range(100))
-    graph = chain()
+    graph, source = chain(), brush_source()
     alpha(engine, graph)
     counts = []
     for length in range(1, 101, 3):
         drawn.clear()
-        stroke = Stroke(line[:length], 0.02)
+        stroke = Stroke(line[:length], 0.02, edge_aware=edge_aware)
         result = alpha(engine, graph.set_param("brush", "strokes", (stroke,)))
         counts.append(len(drawn))
-        np.testing.assert_array_equal(result, corrected(brush_source().alpha, (stroke,)))
+        whole = corrected(source.alpha, (stroke,), source.color)
+        np.testing.assert_array_equal(result, whole)
     assert max(counts) <= 4
 
 
@@ -234,7 +250,8 @@ def test_an_interrupted_replay_goes_on_where_it_was(engine, drawn):
     again = {id(stroke) for stroke in drawn} & first
     assert len(first) > 150
     assert len(again) <= 64 + 5
-    np.testing.assert_array_equal(result, corrected(brush_source().alpha, strokes))
+    source = brush_source()
+    np.testing.assert_array_equal(result, corrected(source.alpha, strokes, source.color))
 
 
 def test_tiles_are_shared_between_the_versions_that_are_kept(engine):

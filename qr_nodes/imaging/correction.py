@@ -8,15 +8,16 @@ one taken out of the middle costs the tiles that it had touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
 import msgspec
 import numpy as np
 
+from qr_nodes.imaging.edge_aware import EdgeAware
 from qr_nodes.imaging.strokes import Trace
-from qr_nodes.tiled import Place, Tiled, box_of
+from qr_nodes.tiled import Box, Place, Tiled, box_of
 from qr_nodes.types import Stroke
 
 Tiles = Mapping[Place, np.ndarray]
@@ -30,7 +31,7 @@ class Correction:
     ----------
     shape : height and width of the picture, px
     tiles : place → (2, h, w) float32: keep and add; where there is none, alpha stays
-    unsure : place → (h, w) float32 in [0, 1]: how far the matte is marked as unsure
+    unsure : place → (1, h, w) float32 in [0, 1]: how far the matte is marked as unsure
     color : (H, W, 3), the picture whose edges held strokes back, or None if none did
     """
 
@@ -55,7 +56,7 @@ class Correction:
         self,
         strokes: Sequence[Stroke],
         color: np.ndarray | None = None,
-        places: Collection[Place] | None = None,
+        where: Mapping[Place, Box] | None = None,
         checkpoint: Callable[[], None] = lambda: None,
     ) -> Correction:
         """Give the correction with strokes drawn over it.
@@ -66,50 +67,57 @@ class Correction:
             First to last; drawn whether hidden or not.
         color : (H, W, 3) uint8, uint16 or float32
             The picture; asked only by strokes that its edges hold back.
-        places : collection of places, or None
-            Tiles to draw in, all others are left alone; None means all.
+        where : place → rows and columns, or None
+            Parts of tiles to draw in, all else is left alone; None means everywhere.
         checkpoint : callable
             Called between tiles; may raise to stop.
         """
-        tiles, unsure, mine = dict(self.tiles), dict(self.unsure), set()
+        tiles, unsure = _Own(self.tiles, self.shape, (1, 0)), _Own(self.unsure, self.shape, (0,))
         held = self.color
         for stroke in strokes:
-            trace = Trace(stroke, *self.shape)
+            trace, edges = Trace(stroke, *self.shape), None
             if stroke.edge_aware > 0:
-                held = color
-            for place in trace.places() if places is None else places:
-                if (box := trace.box(place)) is None:
+                edges, held = EdgeAware(color, stroke, checkpoint), color
+            for place in trace.places() if where is None else where:
+                box = trace.box(place)
+                if box and where is not None:
+                    box = _overlap(box, where[place])
+                if box is None:
                     continue
                 checkpoint()
-                if stroke.mode == "refine":
-                    layers = _owned(unsure, place, self.shape, (0,), mine)
-                else:
-                    layers = _owned(tiles, place, self.shape, (1, 0), mine)
                 amount = trace.coverage(box)
-                rows, columns = (
-                    slice(part.start - whole.start, part.stop - whole.start)
-                    for part, whole in zip(box, box_of(place, self.shape), strict=True)
-                )
+                if edges is not None:
+                    amount *= edges(*box)
+                inside = _inside(box, box_of(place, self.shape))
                 if stroke.mode == "refine":
-                    _pull(layers[rows, columns], amount, 1)
+                    _pull(unsure.tile(place)[0][inside], amount, 1)
                     continue
-                keep, add = layers[:, rows, columns]
-                _pull(keep, amount, 0)
-                _pull(add, amount, stroke.mode == "paint")
-                if place in unsure:  # what is painted or erased is sure again
-                    _pull(_owned(unsure, place, self.shape, (0,), mine)[rows, columns], amount, 0)
-        return Correction(self.shape, tiles, unsure, held)
+                keep, add = tiles.tile(place)
+                _pull(keep[inside], amount, 0)
+                _pull(add[inside], amount, stroke.mode == "paint")
+                if place in unsure.tiles:  # what is painted or erased is sure again
+                    _pull(unsure.tile(place)[0][inside], amount, 0)
+        return Correction(self.shape, tiles.tiles, unsure.tiles, held)
 
-    def with_places(self, places: Collection[Place], other: Correction) -> Correction:
-        """Give the correction with some tiles taken from another, there or not."""
-        tiles, unsure = (
-            {
-                **{place: tile for place, tile in old.items() if place not in places},
-                **{place: new[place] for place in places if place in new},
-            }
-            for old, new in ((self.tiles, other.tiles), (self.unsure, other.unsure))
-        )
-        return Correction(self.shape, tiles, unsure, other.color)
+    def mended(self, where: Mapping[Place, Box], other: Correction) -> Correction:
+        """Give the correction with parts of tiles taken from another."""
+        made = []
+        for mine, theirs, start in (
+            (self.tiles, other.tiles, (1, 0)),
+            (self.unsure, other.unsure, (0,)),
+        ):
+            tiles = _Own(mine, self.shape, start)
+            for place, box in where.items():
+                if place in theirs:
+                    inside = _inside(box, box_of(place, self.shape))
+                    tiles.tile(place)[:, *inside] = theirs[place][:, *inside]
+                elif place in mine and box == box_of(place, self.shape):
+                    del tiles.tiles[place]
+                elif place in mine:
+                    inside = _inside(box, box_of(place, self.shape))
+                    tiles.tile(place)[:, *inside] = tiles.start
+            made.append(tiles.tiles)
+        return Correction(self.shape, *made, other.color)
 
     def applied(self, alpha: Tiled, before: tuple[Correction, Tiled, Tiled] | None = None) -> Tiled:
         """Give keep · alpha + add.
@@ -138,7 +146,7 @@ class Correction:
             return np.broadcast_to(np.float32(0), self.shape)
         mask = np.zeros(self.shape, np.float32)
         for place, tile in self.unsure.items():
-            mask[box_of(place, self.shape)] = tile
+            mask[box_of(place, self.shape)] = tile[0]
         return mask
 
 
@@ -170,10 +178,10 @@ def redrawn(
     ends = zip(reversed(old[same:]), reversed(strokes[same:]), strict=False)
     after = sum(1 for _ in takewhile(_alike, ends))
     gone, come = old[same : len(old) - after], strokes[same : len(strokes) - after]
-    places = _differing(gone, come, known.shape)
+    where = _differing(gone, come, known.shape, color)
     count, beginning = start(strokes[:same])
-    fresh = beginning.drawn(strokes[count:], color, places, checkpoint)
-    return known.with_places(places, fresh)
+    fresh = beginning.drawn(strokes[count:], color, where, checkpoint)
+    return known.mended(where, fresh)
 
 
 def _alike(pair: tuple[Stroke, Stroke]) -> bool:
@@ -181,36 +189,67 @@ def _alike(pair: tuple[Stroke, Stroke]) -> bool:
 
 
 def _differing(
-    gone: Sequence[Stroke], come: Sequence[Stroke], shape: tuple[int, int]
-) -> set[Place]:
-    """Give the tiles in which it matters that some strokes took others' place."""
+    gone: Sequence[Stroke], come: Sequence[Stroke], shape: tuple[int, int], color
+) -> dict[Place, Box]:
+    """Give the parts of tiles in which it matters that some strokes took others' place."""
     since = 0
     if len(gone) == len(come) == 1 and _one_brush(gone[0], come[0]):
         # A stroke that grows: what its first points cover stays.
         points = zip(gone[0].points, come[0].points, strict=False)
         since = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], points))
-    return set().union(*(Trace(stroke, *shape).places(since) for stroke in (*gone, *come)))
+    found: dict[Place, Box] = {}
+    for stroke in (*gone, *come):
+        beyond = EdgeAware(color, stroke).reach if since and stroke.edge_aware > 0 else 0.0
+        for place, box in Trace(stroke, *shape).boxes(since, beyond).items():
+            found[place] = _around(found[place], box) if place in found else box
+    return found
 
 
 def _one_brush(one: Stroke, other: Stroke) -> bool:
     return msgspec.structs.replace(one, points=()) == msgspec.structs.replace(other, points=())
 
 
-def _owned(
-    tiles: dict, place: Place, shape: tuple[int, int], start: tuple[int, ...], mine: set
-) -> np.ndarray:
-    """Give a tile that may be written to: a copy, or a new one filled with `start`."""
-    if (id(tiles), place) not in mine:
-        mine.add((id(tiles), place))
-        if place in tiles:
-            tiles[place] = np.array(tiles[place])
-        else:
-            rows, columns = box_of(place, shape)
-            size = rows.stop - rows.start, columns.stop - columns.start
-            made = np.empty((len(start), *size), np.float32)
-            made[...] = np.array(start, np.float32)[:, None, None]
-            tiles[place] = made if len(start) > 1 else made[0]
-    return tiles[place]
+class _Own:
+    """Tiles that may be written to: each is copied, or made, when it is first asked for."""
+
+    def __init__(self, tiles: Tiles, shape: tuple[int, int], start: tuple[int, ...]):
+        self.tiles, self._shape, self._mine = dict(tiles), shape, set()
+        self.start = np.array(start, np.float32)[:, None, None]
+
+    def tile(self, place: Place) -> np.ndarray:
+        if place not in self._mine:
+            self._mine.add(place)
+            if place in self.tiles:
+                self.tiles[place] = np.array(self.tiles[place])
+            else:
+                rows, columns = box_of(place, self._shape)
+                size = rows.stop - rows.start, columns.stop - columns.start
+                self.tiles[place] = made = np.empty((len(self.start), *size), np.float32)
+                made[...] = self.start
+        return self.tiles[place]
+
+
+def _inside(box: Box, tile: Box) -> Box:
+    """Give where a rectangle lies within the tile that holds it."""
+    rows, columns = (
+        slice(part.start - whole.start, part.stop - whole.start)
+        for part, whole in zip(box, tile, strict=True)
+    )
+    return rows, columns
+
+
+def _overlap(one: Box, other: Box) -> Box | None:
+    rows, columns = (
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _around(one: Box, other: Box) -> Box:
+    rows, columns = (
+        slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+    return rows, columns
 
 
 def _pull(values: np.ndarray, amount: np.ndarray, towards: float) -> None:

@@ -35,41 +35,36 @@ class Trace:
         table, self._first, self._steps = _coverage_table(radius, stroke.hardness)
         self._table = table * np.float32(stroke.opacity)
 
-    def places(self, since: int = 0) -> set[Place]:
-        """Give the tiles that the stroke can change.
+    def places(self) -> set[Place]:
+        """Give the tiles that the stroke can change."""
+        return _touched(self._path.low, self._path.high, self.shape)
 
-        With `since`, only those where taking away its points from that index on could.
+    def box(self, place: Place) -> Box | None:
+        """Give the rows and columns of a tile that the stroke can change, or None."""
+        return _within(self._path.low, self._path.high, place, self.shape)
+
+    def boxes(self, since: int = 0, beyond: float = 0.0) -> dict[Place, Box]:
+        """Give the tiles that the stroke can change, and the rows and columns of each.
+
+        Parameters
+        ----------
+        since : int
+            Only where taking away the points from this index on can make a difference.
+        beyond : float
+            How far beyond its radius a point makes one, px.
         """
         low, high = self._path.low, self._path.high
         if since:
             # Whole disks: what a new piece covers first may be an older one's turn afterwards.
             fresh = _path(self.stroke.points[since - 1 :], *self.shape)
-            reach = _radius(self.stroke, *self.shape) + 1
+            reach = _radius(self.stroke, *self.shape) + 1 + beyond
             if len(fresh) > 1:
                 fresh = _short_steps(fresh)
             start, end = fresh[: max(len(fresh) - 1, 1)], fresh[-max(len(fresh) - 1, 1) :]
             low = np.floor(np.minimum(start, end) - reach).astype(np.int64)
             high = np.ceil(np.maximum(start, end) + reach).astype(np.int64)
-        low, high = np.maximum(low, 0), np.minimum(high, self.shape[::-1])
-        seen = (low < high).all(1)
-        first, last = low[seen] // SIDE, (high[seen] - 1) // SIDE
-        return {
-            (row, column)
-            for left, top, right, bottom in set(map(tuple, np.hstack([first, last]).tolist()))
-            for row in range(top, bottom + 1)
-            for column in range(left, right + 1)
-        }
-
-    def box(self, place: Place) -> Box | None:
-        """Give the rows and columns of a tile that the stroke can change, or None."""
-        rows, columns = box_of(place, self.shape)
-        low = np.maximum(self._path.low, (columns.start, rows.start))
-        high = np.minimum(self._path.high, (columns.stop, rows.stop))
-        near = (low < high).all(1)
-        if not near.any():
-            return None
-        (left, top), (right, bottom) = low[near].min(0).tolist(), high[near].max(0).tolist()
-        return slice(top, bottom), slice(left, right)
+        found = {at: _within(low, high, at, self.shape) for at in _touched(low, high, self.shape)}
+        return {at: box for at, box in found.items() if box is not None}
 
     def coverage(self, box: Box) -> np.ndarray:
         """Give coverage × opacity of some rows and columns, at most a tile: (h, w) float32.
@@ -80,6 +75,31 @@ class Trace:
         distance -= np.float32(self._first)
         distance *= np.float32(self._steps)
         return np.take(self._table, distance.astype(np.intp), mode="clip")
+
+
+def _touched(low: np.ndarray, high: np.ndarray, shape: tuple[int, int]) -> set[Place]:
+    """Give the tiles that rectangles touch; low and high are (n, 2) columns and rows."""
+    low, high = np.maximum(low, 0), np.minimum(high, shape[::-1])
+    seen = (low < high).all(1)
+    first, last = low[seen] // SIDE, (high[seen] - 1) // SIDE
+    return {
+        (row, column)
+        for left, top, right, bottom in set(map(tuple, np.hstack([first, last]).tolist()))
+        for row in range(top, bottom + 1)
+        for column in range(left, right + 1)
+    }
+
+
+def _within(low: np.ndarray, high: np.ndarray, place: Place, shape: tuple[int, int]) -> Box | None:
+    """Give what of a tile lies in the rectangle around all parts of rectangles there, or None."""
+    rows, columns = box_of(place, shape)
+    low = np.maximum(low, (columns.start, rows.start))
+    high = np.minimum(high, (columns.stop, rows.stop))
+    near = (low < high).all(1)
+    if not near.any():
+        return None
+    (left, top), (right, bottom) = low[near].min(0).tolist(), high[near].max(0).tolist()
+    return slice(top, bottom), slice(left, right)
 
 
 def _path(points: Sequence[tuple[float, float]], height: int, width: int) -> np.ndarray:
