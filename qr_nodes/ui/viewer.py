@@ -401,6 +401,7 @@ class Viewer:
             rim = 2 + math.ceil(2 * view.zoom)
             area = (left - rim, top - rim, right + rim, bottom + rim)
             self._tiles.fill(self._render, within=tuple(map(round, area)))
+        self._split.mended()
         self._app.loop.wake()
 
     def _share(self) -> None:

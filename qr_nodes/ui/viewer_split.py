@@ -282,6 +282,10 @@ class Split:
         self.complete = False
         self.lay()
 
+    def mended(self) -> None:
+        """Take note that parts of B are others, and that what the line hides of them is old."""
+        self.complete = self._present is None
+
     def finish(self) -> None:
         """Fill what the line hides of A, so that it can be moved at once."""
         self.complete = True

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dearpygui.dearpygui as dpg
+import numpy as np
 import pytest
 from stubs import PANEL, cutout, drawn, settle
 
 from qr_nodes.engine import Event
 from qr_nodes.errors import ParamError
 from qr_nodes.graph import Graph
+from qr_nodes.types import Cutout
 from qr_nodes.ui.viewer_picture import View
 from qr_nodes.ui.viewer_split import KEY, LAG, resolved
 from qr_nodes.ui.viewer_tiles import LIVE, SIDE
@@ -235,6 +237,19 @@ def test_what_the_line_hides_is_painted_at_rest(split):
     assert split._split.complete
     assert round(float(split._tiles._tiles[0, 0].pixels[200, 10, 0]) * 255) == 50
     assert at(split, 10, 200) == (90, 255)
+
+
+def test_what_is_mended_is_mended_behind_the_line_too(split):
+    value = cutout(400, 600, 199)
+    come(split, "feather", value)
+    settle(split)
+    rest(split)
+    holed = value.tiles.with_pixels((slice(150, 250), slice(50, 550)), np.zeros((100, 500)))
+    come(split, "feather", Cutout(value.color, holed))
+    rest(split)
+    assert at(split, 500, 200)[1] == 0
+    assert at(split, 100, 200) == (90, 255)
+    assert split._tiles._tiles[0, 0].pixels[200, 100, 3] == 0
 
 
 def test_another_graph_forgets_what_was_compared_with(split):
