@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from qr_nodes.types import Cutout, Written
+from qr_nodes.types import Written
 
 OVERHEAD = 1024
 """Bytes that an entry counts beside its arrays, so that empty entries are bounded too."""
@@ -48,12 +48,11 @@ def arrays(value: Any) -> Iterator[np.ndarray]:
     """Walk over the arrays in an output."""
     if isinstance(value, np.ndarray):
         yield value
-    elif isinstance(value, Cutout):
-        yield value.color
-        yield value.alpha
     elif isinstance(value, tuple | Mapping):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from arrays(item)
+    else:  # a cut-out, a correction: what is made of arrays names them; a written file has none
+        yield from getattr(value, "arrays", ())
 
 
 def freeze(value: Any) -> Any:

@@ -1,8 +1,9 @@
 """What is open: the graph and its past, what is being looked at, and the thread that computes it.
 
 Two threads, one mailbox in, one queue out. An edit puts the newest graph into the mailbox; the
-worker shows it at preview size at once and in full when nothing newer has come for a moment;
-events wait in a queue until `drain` takes them.
+worker shows it at preview size at once and in full when nothing newer has come for a moment, or
+in full at once where that is a matter of some tiles; events wait in a queue until `drain` takes
+them.
 
 State: the past and the future (graphs with the name of the edit that made them), what is
 viewed and selected, the mailbox, the events.
@@ -105,6 +106,16 @@ class Document:
             del self.past[:-STEPS]
         self.future.clear()
         return self._post()
+
+    def retract(self, drag: object) -> None:
+        """Take edits of a drag that was given up back, as if they had not been."""
+        if len(self.past) > 1 and drag is not None and self.past[-1].drag == drag:
+            self.past.pop()
+            self._post()
+
+    def quick(self, graph: Graph) -> bool:
+        """Say whether what is viewed would follow `graph` at once, without a preview."""
+        return self.engine.quick(RunRequest(graph, self.viewed))
 
     def set_param(self, id: str, name: str, value: object, drag: object = None) -> int:
         """Set a parameter; raises ParamError and changes nothing if it cannot be so."""
@@ -210,15 +221,18 @@ class Document:
 
     def _compute(self, revision: int, graph: Graph, targets: tuple[str, ...]) -> bool:
         """Show a graph, small and then in full; say whether the full one was reached."""
-        scale = self._scale(graph)
+        scale, full = self._scale(graph), RunRequest(graph, targets, 1.0, revision)
         self._pin(graph, targets)
-        if scale < 1 or self.watch_all:
-            request = RunRequest(graph, self._watched(graph, targets), scale, revision)
-            if self._run(request, GRACE if scale < 1 else 0.0).superseded:
-                return False
-            if scale < 1 and self._newer(REST):
-                return False
-        return not self._run(RunRequest(graph, targets, 1.0, revision), 0.0).superseded
+        if not (scale < 1 or self.watch_all):
+            return not self._run(full, 0.0).superseded
+        small = RunRequest(graph, self._watched(graph, targets), scale, revision)
+        # A stroke of the brush: the full picture is there before a preview would be.
+        first, second = (full, small) if scale < 1 and self.engine.quick(full) else (small, full)
+        if self._run(first, GRACE if scale < 1 else 0.0).superseded:
+            return False
+        if scale < 1 and self._newer(REST):
+            return False
+        return not self._run(second, 0.0).superseded
 
     def _watched(self, graph: Graph, targets: tuple[str, ...]) -> tuple[str, ...]:
         """Give what is shown small: the targets, or every node that writes no file as well."""

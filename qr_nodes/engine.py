@@ -4,13 +4,13 @@ A step is a node at a scale. Its key is a hash of what the node is and what it e
 only if its key is not in the cache, and asks for its inputs only then. Steps that do not depend
 on each other run side by side. A newer request takes over work in flight that it wants too.
 
-State, in `Engine`: the cache, the flights (steps being computed now), digests of files read, and
-what each node was last made of, for the reason it gives when it runs.
+State, in `Engine`: the cache, the flights (steps being computed now), digests of files read,
+what each node was last made of, for the reason it gives when it runs, and which step it was when
+it last ended, for what of it can be kept.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import queue
 import threading
@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any, Literal
 
 from qr_nodes.cache import Cache, Entry, freeze
 from qr_nodes.errors import Cancelled, GraphError, NodeError, QrNodesError
-from qr_nodes.graph import Graph, Node
-from qr_nodes.node import Job
+from qr_nodes.graph import Node
+from qr_nodes.node import Before, Job
+from qr_nodes.patch import redone
+from qr_nodes.plan import Files, RunRequest, Step, StepId, hashed, steps
 from qr_nodes.types import Cutout, Mask
 
 POLL = 0.004
@@ -32,26 +33,6 @@ POLL = 0.004
 
 PROGRESS = 0.05
 """Seconds between two progress events of one node."""
-
-StepId = tuple[str, float]
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What somebody wants to see.
-
-    Attributes
-    ----------
-    graph : the graph as it was when it was asked
-    targets : ids of the nodes whose outputs are wanted
-    scale : size of a preview relative to the full picture; 1 for the result itself
-    id : tells runs apart in events
-    """
-
-    graph: Graph
-    targets: tuple[str, ...]
-    scale: float = 1.0
-    id: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,22 +80,6 @@ class Outcome:
         return self
 
 
-@dataclass(frozen=True)
-class Step:
-    """A node at a scale: what it is made of, and the key that follows from it.
-
-    Attributes
-    ----------
-    key : hash of everything its pixels depend on
-    inputs : input name → (step, output); "" alone for a shrunk copy of the full result
-    made_of : name → what it contributes, to tell what changed
-    """
-
-    key: bytes
-    inputs: Mapping[str, tuple[StepId, str]]
-    made_of: Mapping[str, Any]
-
-
 class Engine:
     """Runs requests on one cache; made once, used from any thread.
 
@@ -134,45 +99,40 @@ class Engine:
         self.cache, self.lanes, self.shrink = cache, lanes, shrink
         self.flights: dict[bytes, _Flight] = {}
         self.history: dict[StepId, Mapping[str, Any]] = {}
+        self.ended: dict[StepId, _Ended] = {}
         self.lock = threading.Lock()
         self.pool = ThreadPoolExecutor(lanes, "qr-nodes")
-        self._digests: dict[str, tuple[tuple, str]] = {}
+        self.files = Files()
 
     def plan(self, request: RunRequest) -> dict[StepId, Step]:
-        """Give every step the targets may need, sources first, with its key.
-
-        At a preview's scale, nodes that want the full picture stand there twice: as they run,
-        and shrunk.
-        """
-        graph, steps = request.graph, {}
-        first: dict[bytes, StepId] = {}
-        for id in graph.upstream(request.targets):
-            node = graph.nodes[id]
-            if node.bypass:
-                continue
-            links = {name: graph.source(id, name) for name in node.spec.inputs}
-            outside = self._outside(node)
-            for scale in dict.fromkeys((1.0, request.scale)):
-                if node.spec.full_scale and scale < 1:
-                    full = steps[id, 1.0]
-                    key = _hash(b"shrink", repr(scale).encode(), full.key)
-                    step = Step(key, {"": (first[full.key], "")}, full.made_of)
-                else:
-                    # Of steps with one key, the first stands for all: it alone runs.
-                    inputs = {
-                        name: (first[steps[link[0], scale].key], link[1])
-                        for name, link in links.items()
-                        if link
-                    }
-                    step = _step(node, scale, inputs, outside, steps)
-                steps[id, scale] = step
-                first.setdefault(step.key, (id, scale))
-        return steps
+        """Give every step the targets may need, sources first, with its key."""
+        return steps(request, self.files)
 
     def keys(self, request: RunRequest) -> dict[str, bytes]:
         """Give the key of every node the targets may need, at the request's scale."""
         plan = self.plan(request)
         return {id: step.key for (id, scale), step in plan.items() if scale == request.scale}
+
+    def quick(self, request: RunRequest) -> bool:
+        """Say whether the targets are a matter of some tiles: no preview is needed first.
+
+        That is when every step that must run can start from what it gave the last time.
+        """
+        plan, graph = self.plan(request), request.graph
+        first = {step.key: id for id, step in reversed(plan.items())}
+        stands = (graph.stand_in(name) for name in request.targets)
+        stack = [first[plan[id, request.scale].key] for id in stands if id is not None]
+        while stack:
+            id = stack.pop()
+            if self.cache.get(plan[id].key) is not None:
+                continue
+            spec, ended = graph.nodes[id[0]].spec, self.ended.get(id)
+            if ended is None or self.cache.get(ended.key) is None:
+                return False
+            if not spec.resumes and (spec.reach is None or ended.node is not graph.nodes[id[0]]):
+                return False
+            stack += (source for source, _ in plan[id].inputs.values())
+        return True
 
     def run(
         self,
@@ -206,29 +166,14 @@ class Engine:
                 flight.stop.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
 
-    def _outside(self, node: Node) -> tuple[tuple[str, str], ...]:
-        """Give what a node's pixels depend on beside its values and inputs."""
-        reads = node.spec.reads
-        found = [(name, self._digest(node.params[name])) for name in reads if node.params[name]]
-        if node.spec.outside is not None:
-            try:
-                found.append(("weights", node.spec.outside(node.params)))
-            except QrNodesError as error:  # the node will meet it again, and fail, when it runs
-                found.append(("weights", str(error)))
-        return tuple(found)
 
-    def _digest(self, path: str) -> str:
-        """Hash a file's content, again only when its size or time of change is another."""
-        try:
-            stat = os.stat(path)
-            mark = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-            if self._digests.get(path, (None,))[0] != mark:
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, lambda: blake2b(digest_size=16))
-                self._digests[path] = (mark, digest.hexdigest())
-            return self._digests[path][1]
-        except OSError as error:  # the node says so when it runs
-            return f"unreadable: {error.strerror}"
+@dataclass(frozen=True, eq=False)
+class _Ended:
+    """A step that came to an end: its key, the node as it was, and the keys that it ate."""
+
+    key: bytes
+    node: Node
+    inputs: Mapping[str, tuple[bytes, str]]
 
 
 @dataclass(eq=False)
@@ -338,8 +283,14 @@ class _Run:
             return False
         self.entries[id] = entry
         self.engine.history[id] = self.steps[id].made_of
+        self.engine.ended[id] = self._end(id)
         self._tell("reused", id, entry)
         return True
+
+    def _end(self, id: StepId) -> _Ended:
+        step = self.steps[id]
+        eaten = {n: (self.steps[source].key, out) for n, (source, out) in step.inputs.items()}
+        return _Ended(step.key, self.request.graph.nodes[id[0]], eaten)
 
     def _cached(self, node: str, scale: float) -> Entry | None:
         return self.engine.cache.get(self.steps[node, scale].key)
@@ -355,6 +306,7 @@ class _Run:
         eaten = [self.steps[source].key for source, _ in step.inputs.values()]
         job = _NodeJob(engine, flight, self.request.id, id, [node.spec.id.encode(), *eaten])
         job.reason = _reason(engine.history.get(id), step.made_of)
+        job.last = engine.ended.get(id)
         engine.history[id] = step.made_of
         del self.waiting[id]
         with engine.lock:
@@ -381,6 +333,7 @@ class _Run:
             self._fail(id, error)
             return []
         self.entries[id] = entry
+        self.engine.ended[id] = self._end(id)
         if "" not in self.steps[id].inputs:
             self.outcome.executed.append(id[0])
         self._tell("done", id, entry, reason)
@@ -447,6 +400,7 @@ class _NodeJob(Job):
         self.node, self.scale = id
         self.notes: list[str] = []
         self.reason = ""
+        self.last: _Ended | None = None
         self.told = 0.0
 
     def progress(self, fraction: float) -> None:
@@ -463,10 +417,26 @@ class _NodeJob(Job):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    def before(self) -> Before | None:
+        cache, last = self.engine.cache, self.last
+        if last is None or (entry := cache.get(last.key)) is None:
+            return None
+        eaten = {name: (cache.get(key), output) for name, (key, output) in last.inputs.items()}
+        if any(source is None for source, _ in eaten.values()):
+            return None
+        values = {name: (source.outputs, output) for name, (source, output) in eaten.items()}
+        return Before(_arguments(last.node, values, self), entry.outputs)
+
     def memo(
-        self, name: str, parts: tuple, compute: Callable[[], Any], *, disk: bool = False
+        self,
+        name: str,
+        parts: tuple,
+        compute: Callable[[], Any],
+        *,
+        disk: bool = False,
+        shared: bool = False,
     ) -> Any:
-        cache, key = self.engine.cache, self._memo_key(name, parts)
+        cache, key = self.engine.cache, self._memo_key(name, parts, shared)
         if (entry := cache.get(key)) is not None:
             return entry.outputs[""]
         store = cache.disk if disk else None
@@ -479,12 +449,13 @@ class _NodeJob(Job):
         cache.put(key, Entry({"": value}, time.perf_counter() - began))
         return value
 
-    def recall(self, name: str, parts: tuple) -> Any | None:
-        entry = self.engine.cache.get(self._memo_key(name, parts))
+    def recall(self, name: str, parts: tuple, *, shared: bool = False) -> Any | None:
+        entry = self.engine.cache.get(self._memo_key(name, parts, shared))
         return entry and entry.outputs[""]
 
-    def _memo_key(self, name: str, parts: tuple) -> bytes:
-        return _hash(b"memo", name.encode(), repr(parts).encode(), *self.eaten)
+    def _memo_key(self, name: str, parts: tuple, shared: bool) -> bytes:
+        eaten = self.eaten[:1] if shared else self.eaten
+        return hashed(b"memo", name.encode(), repr(parts).encode(), *eaten)
 
 
 def _fly(engine: Engine, flight: _Flight, step: Step, node: Node, values, job: _NodeJob) -> None:
@@ -524,7 +495,22 @@ def _light(error: BaseException) -> BaseException:
 
 
 def _called(node: Node, values: Mapping, job: _NodeJob) -> dict[str, Any]:
-    """Call a node's function; give its outputs by name."""
+    """Call a node's function, or redo a part of its last call; give its outputs by name."""
+    spec, arguments = node.spec, _arguments(node, values, job)
+    if spec.takes_job:
+        arguments["job"] = job
+    if spec.reach and job.last and job.last.node.digest == node.digest:
+        before = job.before()
+        if before and (cutout := redone(spec, arguments, before)) is not None:
+            return {"cutout": cutout}
+        del before  # what it holds may be large, and is wanted no more
+    given = spec.fn(**arguments)
+    several = len(spec.outputs) > 1
+    return {name: getattr(given, name) if several else given for name in spec.outputs}
+
+
+def _arguments(node: Node, values: Mapping, job: _NodeJob) -> dict[str, Any]:
+    """Give what a node is called with, inputs as its sockets take them, px at the job's scale."""
     spec, arguments = node.spec, {}
     for name, (outputs, output) in values.items():
         value = outputs[output]
@@ -533,27 +519,13 @@ def _called(node: Node, values: Mapping, job: _NodeJob) -> dict[str, Any]:
     for name, param in spec.params.items():
         value = node.params[name]
         arguments[name] = value * job.scale if param.unit == "px" and job.scale < 1 else value
-    if spec.takes_job:
-        arguments["job"] = job
-    given = spec.fn(**arguments)
-    several = len(spec.outputs) > 1
-    return {name: getattr(given, name) if several else given for name in spec.outputs}
+    return arguments
 
 
 def _shrunk(values: Mapping, job: _NodeJob, engine: Engine) -> dict[str, Any]:
     """Give a full result at a preview's size."""
     outputs, _ = values[""]
     return {name: engine.shrink(value, job.scale) for name, value in outputs.items()}
-
-
-def _step(node: Node, scale: float, inputs: Mapping, outside: tuple, steps: Mapping) -> Step:
-    """Work out the key of a node at a scale from those of what it eats."""
-    parts = [node.digest, repr((scale, outside)).encode()]
-    made_of = {**node.params, **dict(outside)}
-    for name, (source, output) in inputs.items():
-        parts += [name.encode(), output.encode(), steps[source].key]
-        made_of[f"input {name!r}"] = steps[source].key
-    return Step(_hash(*parts), inputs, made_of)
 
 
 def _reason(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
@@ -565,11 +537,3 @@ def _reason(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
         name for name in names if (name in old, old.get(name)) != (name in new, new.get(name))
     ]
     return f"{', '.join(changed[:3])} changed" if changed else "no longer in memory"
-
-
-def _hash(*parts: bytes) -> bytes:
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(4, "little"))
-        digest.update(part)
-    return digest.digest()

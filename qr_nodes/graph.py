@@ -53,7 +53,8 @@ class Node:
         """
         specs = self.spec.params
         values = {
-            name: value
+            # A thousand strokes have been hashed one by one.
+            name: [item.digest for item in value] if isinstance(value, tuple) else value
             for name, value in self.params.items()
             if name in specs and specs[name].keyed and specs[name].kind != "file"
         }

@@ -16,7 +16,7 @@ import types as pytypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -121,6 +121,19 @@ def _hex_color(value: str, where: str) -> str:
         ) from error
 
 
+class Before(NamedTuple):
+    """A call of a node that is over.
+
+    Attributes
+    ----------
+    arguments : inputs and parameters by name, as the function got them
+    outputs : output name → value
+    """
+
+    arguments: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
 class Job:
     """What the engine lends to a node while it runs; this one, for plain calls, does nothing.
 
@@ -141,8 +154,21 @@ class Job:
     def note(self, text: str) -> None:
         """Tell the user something about this result, as one sentence; kept with the result."""
 
+    def before(self) -> Before | None:
+        """Give the last call of this node at this scale, if all of it is still in memory.
+
+        It may save work; it must never change a pixel.
+        """
+        return None
+
     def memo(
-        self, name: str, parts: tuple, compute: Callable[[], Any], *, disk: bool = False
+        self,
+        name: str,
+        parts: tuple,
+        compute: Callable[[], Any],
+        *,
+        disk: bool = False,
+        shared: bool = False,
     ) -> Any:
         """Give `compute()`, kept apart from the node's output for the next time it is asked for.
 
@@ -153,13 +179,15 @@ class Job:
         parts : tuple of str, int, float, bytes
             Everything beside the node's inputs that the result depends on.
         compute : callable
-            Gives an array or a tuple of arrays.
+            Gives an array, a tuple of arrays, or something that has `arrays`.
         disk : bool
             Keep it beyond the process too: for small results that are dear to compute.
+        shared : bool
+            The parts tell all, whatever the node's inputs are.
         """
         return compute()
 
-    def recall(self, name: str, parts: tuple) -> Any | None:
+    def recall(self, name: str, parts: tuple, *, shared: bool = False) -> Any | None:
         """Give what `memo` keeps under this name and these parts in memory, or None."""
         return None
 
@@ -180,6 +208,10 @@ class NodeSpec:
     outputs : output name → Cutout, Mask or Written
     outside : gives what else the result depends on (a model's checksum), from the parameters
     full_scale : wants the full-size picture even while a preview is computed
+    reach : gives, from the parameters, how many px away a pixel of the cut-out's matte can
+        still change the result's, or None if that has no bound. Colours pass unchanged. On a
+        part of the picture that is larger by this the node gives the very same pixels
+    resumes : starts from what it gave the last time (`Job.before`)
     """
 
     id: str
@@ -193,6 +225,8 @@ class NodeSpec:
     outputs: Mapping[str, Any]
     outside: Callable[[Mapping[str, Any]], str] | None = None
     full_scale: bool = False
+    reach: Callable[..., int | None] | None = None
+    resumes: bool = False
     takes_job: bool = False
 
     @property
@@ -234,6 +268,8 @@ def node(
     version: int = 1,
     full_scale: bool = False,
     outside: Callable[[Mapping[str, Any]], str] | None = None,
+    reach: Callable[..., int | None] | None = None,
+    resumes: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Read a function's signature into a `NodeSpec`; the function is returned unchanged.
 
@@ -243,18 +279,19 @@ def node(
         As shown in menus.
     version : int
         Raise it whenever the same inputs would give other pixels.
-    full_scale, outside
+    full_scale, outside, reach, resumes
         See `NodeSpec`.
     """
 
     def read(fn: Callable) -> Callable:
-        SPECS[fn.__name__] = _spec(fn, title, category, version, full_scale, outside)
+        more = {"full_scale": full_scale, "outside": outside, "reach": reach, "resumes": resumes}
+        SPECS[fn.__name__] = _spec(fn, title, category, version, more)
         return fn
 
     return read
 
 
-def _spec(fn, title, category, version, full_scale, outside) -> NodeSpec:
+def _spec(fn, title, category, version, more: Mapping[str, Any]) -> NodeSpec:
     hints = get_type_hints(fn, include_extras=True)
     inputs, optional, params, takes_job = {}, set(), {}, False
     for name, arg in inspect.signature(fn).parameters.items():
@@ -276,9 +313,8 @@ def _spec(fn, title, category, version, full_scale, outside) -> NodeSpec:
         optional=frozenset(optional),
         params=pytypes.MappingProxyType(params),
         outputs=pytypes.MappingProxyType(_outputs(hints["return"])),
-        outside=outside,
-        full_scale=full_scale,
         takes_job=takes_job,
+        **more,
     )
 
 

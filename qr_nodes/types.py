@@ -9,13 +9,17 @@ Stroke   one movement of the brush, in fractions of the picture
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
 from typing import Literal, NewType
 
 import msgspec
 import numpy as np
 
 from qr_nodes.errors import SocketError
+from qr_nodes.tiled import Tiled
 
 Mask = NewType("Mask", np.ndarray)
 """(H, W) float32 in [0, 1]: a region to act in, an alpha matte, or a trimap (0, ½, 1).
@@ -47,6 +51,19 @@ class Source:
     exif: bytes | None = field(default=None, repr=False)
 
 
+class _Alpha:
+    """`Cutout.alpha`: the array itself, or one put together from tiles when it is asked for."""
+
+    def __get__(self, cutout: Cutout | None, owner: type) -> np.ndarray:
+        if cutout is None:
+            raise AttributeError("alpha")  # so that the dataclass sees a field without a default
+        kept = cutout.__dict__["alpha"]
+        return kept.whole() if isinstance(kept, Tiled) else kept
+
+    def __set__(self, cutout: Cutout, alpha: np.ndarray | Tiled) -> None:
+        cutout.__dict__["alpha"] = alpha
+
+
 @dataclass(frozen=True, eq=False)
 class Cutout:
     """A picture with its alpha matte: what travels on the main link.
@@ -56,27 +73,42 @@ class Cutout:
     color : (H, W, 3) uint8, uint16 or float32 in [0, 1]
         Straight (not multiplied by alpha) RGB in the source's own depth and encoding.
     alpha : (H, W) float32 in [0, 1]
-        Alpha matte; 1 everywhere for a photograph without one (see `opaque`).
+        Alpha matte; 1 everywhere for a photograph without one (see `opaque`). May be given as
+        `Tiled`, and is put together from its tiles whenever somebody asks for the array.
     source : Source
         What the file knew.
     """
 
     color: np.ndarray
-    alpha: np.ndarray
+    alpha: np.ndarray = _Alpha()
     source: Source = Source()
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.alpha.shape
+        return self.__dict__["alpha"].shape
 
-    def with_alpha(self, alpha: np.ndarray) -> Cutout:
+    @property
+    def tiles(self) -> Tiled:
+        """The matte in tiles, to look at a part of it or to change a part."""
+        kept = self.__dict__["alpha"]
+        if not isinstance(kept, Tiled):
+            kept = self.__dict__.setdefault("_tiles", Tiled(kept))
+        return kept
+
+    @property
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Every array that pixels are kept in."""
+        yield self.color
+        yield from self.tiles.arrays
+
+    def with_alpha(self, alpha: np.ndarray | Tiled) -> Cutout:
         """Give the same picture with another matte; `color` is shared, not copied."""
-        return replace(self, alpha=alpha)
+        return Cutout(self.color, alpha, self.source)
 
     def with_color(self, color: np.ndarray) -> Cutout:
         """Give the same matte with other colours; `alpha` is shared, not copied."""
-        return replace(self, color=color)
+        return Cutout(color, self.__dict__["alpha"], self.source)
 
 
 def opaque(height: int, width: int) -> np.ndarray:
@@ -148,7 +180,16 @@ class Written:
             return False
 
 
-class Stroke(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+FAR = 10.0
+"""Points of a stroke may lie this many pictures away from the picture's corner."""
+
+MOST = 100_000
+"""Points in one stroke: an hour with the button held down."""
+
+
+class Stroke(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True
+):
     """One movement of the brush, independent of resolution.
 
     Attributes
@@ -169,3 +210,26 @@ class Stroke(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     mode: Literal["paint", "erase", "refine"] = "paint"
     edge_aware: float = 0.0
     hidden: bool = False
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Hash of all that it is; worked out once, so that a thousand strokes cost one each."""
+        return blake2b(msgspec.msgpack.encode(self), digest_size=16).digest()
+
+    @cached_property
+    def fault(self) -> tuple[str, str] | None:
+        """What keeps it from being drawn, and what to do; None if nothing does."""
+        for name in ("hardness", "opacity", "edge_aware"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                called = name.replace("edge_aware", "edge awareness")
+                return f"{'an' if called[0] in 'oe' else 'a'} {called} of {value:g}", "Use 0 to 1."
+        if not 0 < self.size <= FAR:
+            return f"a size of {self.size:g}", f"Use a value above 0 and up to {FAR:g}."
+        if not self.points:
+            return "no points", "Give it at least one, or remove it."
+        if len(self.points) > MOST:
+            return f"{len(self.points)} points", f"Split it into strokes of up to {MOST}."
+        for x, y in self.points:
+            if not (abs(x) <= FAR and abs(y) <= FAR):
+                return f"a point at ({x:g}, {y:g})", f"Use fractions from {-FAR:g} to {FAR:g}."
+        return None

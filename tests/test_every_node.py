@@ -11,8 +11,9 @@ from PIL import Image, ImageCms
 
 from qr_nodes.errors import Cancelled, ParamError, QrNodesError
 from qr_nodes.imaging.resample import shrink
-from qr_nodes.node import Job, Param
+from qr_nodes.node import Before, Job, Param
 from qr_nodes.nodes import all_specs
+from qr_nodes.patch import redone
 from qr_nodes.types import Cutout, Mask, Source, Stroke, Written, opaque
 
 PROBES = {
@@ -357,8 +358,8 @@ class Remembering(Job):
     def __init__(self, given):
         self.given = tuple(array.tobytes() for v in given.values() for array in arrays(v))
 
-    def memo(self, name, parts, compute, *, disk=False):
-        key = (name, parts, self.given)
+    def memo(self, name, parts, compute, *, disk=False, shared=False):
+        key = (name, parts, None if shared else self.given)
         if key not in self.kept:
             self.kept[key] = compute()
         return self.kept[key]
@@ -398,6 +399,31 @@ def test_a_node_stops_at_whichever_checkpoint_says_so(spec, call):
     for last in {1, (job.count + 1) // 2}:
         with pytest.raises(Cancelled):
             call(spec, given, settings, Stopping(last))
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in SPECS if spec.reach is not None], ids=lambda spec: spec.id
+)
+def test_what_is_redone_after_a_small_change_equals_the_whole_bit_for_bit(spec):
+    picture = scene(700, 900)
+    rng = np.random.default_rng(9)
+    tried = 0
+    values = {n: [param.default] * 6 + probes(param) for n, param in spec.params.items()}
+    for settings in ({n: rng.choice(v).item() for n, v in values.items()} for _ in range(12)):
+        given = inputs_for(spec, picture)
+        before = Before(given | settings, {"cutout": spec.fn(**given, **settings)})
+        for _ in range(3):
+            y, x = rng.integers(0, 640), rng.integers(0, 840)
+            box = slice(y, y + int(rng.integers(1, 60))), slice(x, x + int(rng.integers(1, 60)))
+            spot = np.full([part.stop - part.start for part in box], rng.random(), np.float32)
+            changed = picture.with_alpha(picture.tiles.with_pixels(box, spot))
+            arguments = given | settings | {"cutout": changed}
+            if (found := redone(spec, arguments, before)) is not None:
+                tried += 1
+                whole = spec.fn(**arguments)
+                np.testing.assert_array_equal(found.alpha, whole.alpha)
+                assert found.color is whole.color
+    assert tried >= 6
 
 
 # --- words and values -----------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 
 from qr_nodes.imaging.morphology import grown
 from qr_nodes.imaging.strips import strips
-from qr_nodes.imaging.tiles import soft_tiles
+from qr_nodes.imaging.tiles import cell_side, soft_tiles
 
 REACH = 4.0
 """Sigmas after which the Gaussian is cut: what is left out is 6e-5."""
@@ -56,6 +56,16 @@ def feathered(
         lambda small, inner: _feathered(small, inner, shift, checkpoint),
         checkpoint=checkpoint,
     )
+
+
+def feather_reach(sigma: float, shift: float) -> int | None:
+    """Say how far, in px, `feathered` looks around a pixel at most; None if that has no bound."""
+    if shift:  # it asks for the nearest edge, however far
+        return None
+    factor = coarseness(max(sigma, 1.0))
+    kernel = math.ceil(REACH * sigma / factor) + 1
+    # Beside the kernel: the squares that are judged as a whole, and enlarging.
+    return factor * (kernel + 2 * cell_side(kernel) + 2)
 
 
 def levelled(

@@ -104,7 +104,7 @@ class EdgeAware:
         self.around = AROUND * self.radius
         self.window = round(self.radius)
         self.turns = -(-self.window // 2)
-        path = _path(stroke, height, width) / self.cell
+        path = _path(stroke.points, height, width) / self.cell
         self.path = _segments(path, self.around + 1)
         # The way from the path: what differs and one window, or what is meant and two.
         far = max(self.around, self.core + 1 + self.window) + self.window

@@ -1,4 +1,4 @@
-"""Draw brush strokes into an alpha matte, the same at every resolution.
+"""How much of each pixel a brush stroke covers, the same at every resolution.
 
 A stroke covers a pixel by its distance to the stroke's path, however often the path passes:
 no build-up where points lie close. Distances are exact and computed only where a segment can
@@ -7,120 +7,109 @@ be the nearest one, so the cost grows with what is painted and not with the pict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from qr_nodes.tiled import SIDE, Box, Place, box_of
 from qr_nodes.types import Stroke
 
-TILE = 256
-"""Side of the squares worked on, in px: their distances fit a core's own cache."""
 
-
-def stroke_rect(stroke: Stroke, height: int, width: int) -> tuple[slice, slice]:
-    """Give the rows and columns of a picture that a stroke can change.
-
-    Returns
-    -------
-    rows, columns : slice
-        Within the picture of `height` × `width` px; empty if the stroke misses it.
-    """
-    path, reach = _path(stroke, height, width), _radius(stroke, height, width) + 0.5
-    (left, top), (right, bottom) = path.min(0) - reach, path.max(0) + reach
-    return _span(top, bottom, 0, height), _span(left, right, 0, width)
-
-
-def draw_strokes(
-    alpha: np.ndarray, strokes: Sequence[Stroke], checkpoint: Callable[[], None] = lambda: None
-) -> np.ndarray:
-    """Draw strokes one over the other.
+class Trace:
+    """A stroke on a picture of one size.
 
     Parameters
     ----------
-    alpha : (H, W) float32 in [0, 1]
-        Matte to start from; not written to.
-    strokes : sequence of Stroke
-        First to last; hidden ones are left out.
-    checkpoint : callable
-        Called between tiles; may raise to stop.
-
-    Returns
-    -------
-    alpha : (H, W) float32 in [0, 1]
-        `alpha` itself if no stroke touches the picture.
-    """
-    height, width = alpha.shape
-    drawn = alpha
-    for stroke in strokes:
-        rows, columns = stroke_rect(stroke, height, width)
-        if stroke.hidden or rows.start >= rows.stop or columns.start >= columns.stop:
-            continue
-        if drawn is alpha:
-            drawn = np.array(alpha, order="C")
-        draw_stroke(drawn, stroke, checkpoint=checkpoint)
-    return drawn
-
-
-def draw_stroke(
-    window: np.ndarray,
-    stroke: Stroke,
-    *,
-    shape: tuple[int, int] | None = None,
-    origin: tuple[int, int] = (0, 0),
-    checkpoint: Callable[[], None] = lambda: None,
-) -> None:
-    """Draw one stroke in place: alpha moves towards 1 or 0 by coverage × opacity.
-
-    Parameters
-    ----------
-    window : (h, w) float32 in [0, 1]
-        Part of a picture's matte; changed. Any part gives the same pixels as the whole.
     stroke : Stroke
-        Drawn whether hidden or not.
-    shape : height and width of the whole picture in px, if `window` is not the whole
-    origin : row and column of the window's first pixel in the picture
-    checkpoint : callable
-        Called between tiles; may raise to stop, leaving the stroke half drawn.
+        Traced whether hidden or not.
+    height, width : int
+        Size of the picture, px.
     """
-    height, width = shape or window.shape
-    radius = _radius(stroke, height, width)
-    path = _segments(_path(stroke, height, width), radius + 0.5)
-    table, first, steps = _coverage_table(radius, stroke.hardness)
-    table *= np.float32(stroke.opacity)
-    for rows, columns in _tiles(path, window.shape, origin):
-        checkpoint()
-        distance = np.sqrt(_squared_distance(path, rows, columns, (radius + 1) ** 2))
-        distance -= np.float32(first)
-        distance *= np.float32(steps)
-        amount = np.take(table, distance.astype(np.intp), mode="clip")
-        part = window[
-            rows.start - origin[0] : rows.stop - origin[0],
-            columns.start - origin[1] : columns.stop - origin[1],
-        ]
-        if stroke.mode == "paint":
-            amount *= 1 - part
-            part += amount
-            np.minimum(part, 1, out=part)
-        else:
-            amount *= part
-            part -= amount
+
+    def __init__(self, stroke: Stroke, height: int, width: int):
+        self.stroke, self.shape = stroke, (height, width)
+        radius = _radius(stroke, height, width)
+        self._path = _segments(_path(stroke.points, height, width), radius + 0.5)
+        self._far = (radius + 1) ** 2
+        table, self._first, self._steps = _coverage_table(radius, stroke.hardness)
+        self._table = table * np.float32(stroke.opacity)
+
+    def places(self) -> set[Place]:
+        """Give the tiles that the stroke can change."""
+        return _touched(self._path.low, self._path.high, self.shape)
+
+    def box(self, place: Place) -> Box | None:
+        """Give the rows and columns of a tile that the stroke can change, or None."""
+        return _within(self._path.low, self._path.high, place, self.shape)
+
+    def boxes(self, since: int = 0, beyond: float = 0.0) -> dict[Place, Box]:
+        """Give the tiles that the stroke can change, and the rows and columns of each.
+
+        Parameters
+        ----------
+        since : int
+            Only where taking away the points from this index on can make a difference.
+        beyond : float
+            How far beyond its radius a point makes one, px.
+        """
+        low, high = self._path.low, self._path.high
+        if since:
+            # Whole disks: what a new piece covers first may be an older one's turn afterwards.
+            fresh = _path(self.stroke.points[since - 1 :], *self.shape)
+            reach = _radius(self.stroke, *self.shape) + 1 + beyond
+            if len(fresh) > 1:
+                fresh = _short_steps(fresh)
+            start, end = fresh[: max(len(fresh) - 1, 1)], fresh[-max(len(fresh) - 1, 1) :]
+            low = np.floor(np.minimum(start, end) - reach).astype(np.int64)
+            high = np.ceil(np.maximum(start, end) + reach).astype(np.int64)
+        found = {at: _within(low, high, at, self.shape) for at in _touched(low, high, self.shape)}
+        return {at: box for at, box in found.items() if box is not None}
+
+    def coverage(self, box: Box) -> np.ndarray:
+        """Give coverage × opacity of some rows and columns, at most a tile: (h, w) float32.
+
+        Any part gives the same values as the whole.
+        """
+        distance = np.sqrt(_squared_distance(self._path, *box, self._far))
+        distance -= np.float32(self._first)
+        distance *= np.float32(self._steps)
+        return np.take(self._table, distance.astype(np.intp), mode="clip")
 
 
-def _path(stroke: Stroke, height: int, width: int) -> np.ndarray:
-    """Give the points (n, 2) as x, y in px, without immediate repetitions."""
-    points = np.array(stroke.points, np.float64).reshape(-1, 2) * (width, height)
-    return points[np.append(True, (points[1:] != points[:-1]).any(1))]
+def _touched(low: np.ndarray, high: np.ndarray, shape: tuple[int, int]) -> set[Place]:
+    """Give the tiles that rectangles touch; low and high are (n, 2) columns and rows."""
+    low, high = np.maximum(low, 0), np.minimum(high, shape[::-1])
+    seen = (low < high).all(1)
+    first, last = low[seen] // SIDE, (high[seen] - 1) // SIDE
+    return {
+        (row, column)
+        for left, top, right, bottom in set(map(tuple, np.hstack([first, last]).tolist()))
+        for row in range(top, bottom + 1)
+        for column in range(left, right + 1)
+    }
+
+
+def _within(low: np.ndarray, high: np.ndarray, place: Place, shape: tuple[int, int]) -> Box | None:
+    """Give what of a tile lies in the rectangle around all parts of rectangles there, or None."""
+    rows, columns = box_of(place, shape)
+    low = np.maximum(low, (columns.start, rows.start))
+    high = np.minimum(high, (columns.stop, rows.stop))
+    near = (low < high).all(1)
+    if not near.any():
+        return None
+    (left, top), (right, bottom) = low[near].min(0).tolist(), high[near].max(0).tolist()
+    return slice(top, bottom), slice(left, right)
+
+
+def _path(points: Sequence[tuple[float, float]], height: int, width: int) -> np.ndarray:
+    """Give points (n, 2) as x, y in px, without immediate repetitions."""
+    path = np.array(points, np.float64).reshape(-1, 2) * (width, height)
+    return path[np.append(True, (path[1:] != path[:-1]).any(1))]
 
 
 def _radius(stroke: Stroke, height: int, width: int) -> float:
     return stroke.size * max(height, width) / 2
-
-
-def _span(first: float, last: float, lo: int, hi: int) -> slice:
-    """Give the pixels within lo … hi whose centres lie between two coordinates."""
-    start = min(max(int(np.ceil(first - 0.5)), lo), hi)
-    return slice(start, min(max(int(np.floor(last - 0.5)) + 1, start), hi))
 
 
 class _Segments(NamedTuple):
@@ -168,31 +157,11 @@ def _segments(path: np.ndarray, reach: float) -> _Segments:
 def _short_steps(path: np.ndarray) -> np.ndarray:
     """Divide long steps, whose rectangle would be mostly empty, into those of half a tile."""
     step = np.diff(path, axis=0)
-    pieces = np.maximum(np.ceil(np.hypot(*step.T) * 2 / TILE), 1).astype(np.int64)
+    pieces = np.maximum(np.ceil(np.hypot(*step.T) * 2 / SIDE), 1).astype(np.int64)
     index = np.repeat(np.arange(len(pieces)), pieces)
     nth = np.arange(len(index)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     divided = path[index] + step[index] * (nth / pieces[index])[:, None]
     return np.concatenate([divided, path[-1:]])
-
-
-def _tiles(
-    path: _Segments, window: tuple[int, int], origin: tuple[int, int]
-) -> Iterator[tuple[slice, slice]]:
-    """Walk over the parts of a window, tile by tile, that some segment can reach."""
-    first = np.maximum(path.low.min(0), origin[::-1])
-    last = np.minimum(path.high.max(0), (origin[1] + window[1], origin[0] + window[0]))
-    (left, top), (right, bottom) = first.tolist(), last.tolist()
-    for y in range(top // TILE * TILE, bottom, TILE):
-        in_row = (path.low[:, 1] < y + TILE) & (path.high[:, 1] > y)
-        for x in range(left // TILE * TILE, right, TILE):
-            near = in_row & (path.low[:, 0] < x + TILE) & (path.high[:, 0] > x)
-            if near.any():
-                low = np.maximum(path.low[near].min(0), (max(x, left), max(y, top)))
-                high = np.minimum(
-                    path.high[near].max(0), (min(x + TILE, right), min(y + TILE, bottom))
-                )
-                if (low < high).all():
-                    yield slice(low[1], high[1]), slice(low[0], high[0])
 
 
 def _squared_distance(path: _Segments, rows: slice, columns: slice, far: float) -> np.ndarray:

@@ -49,9 +49,7 @@ def soft_tiles(
     if alpha.strides == (0, 0):
         return
     height, width = alpha.shape
-    least, largest = CELLS
-    # Up to half the reach: few enough, and close around what they hold.
-    cell = min(max(least, 1 << (reach // 2).bit_length() >> 1), largest)
+    cell = cell_side(reach)
     active = matters(*_extremes(alpha, cell, math.ceil(reach / cell)))
     step = math.ceil(max(block, 2 * reach) / cell)
     for top in range(0, active.shape[0], step):
@@ -65,6 +63,13 @@ def soft_tiles(
                     _padded(cols, reach, width),
                 )
                 yield (rows, cols), (outer_rows, outer_cols), (inner_rows, inner_cols)
+
+
+def cell_side(reach: int) -> int:
+    """Give the side in px of the squares that `soft_tiles` judges as a whole."""
+    least, largest = CELLS
+    # Up to half the reach: few enough, and close around what they hold.
+    return min(max(least, 1 << (reach // 2).bit_length() >> 1), largest)
 
 
 def _extremes(alpha: np.ndarray, cell: int, around: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from qr_nodes.imaging.alpha import feathered
+from qr_nodes.imaging.alpha import feather_reach, feathered
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited
 
 
-@node("Feather", category="Edge", version=1)
+@node("Feather", category="Edge", version=1, reach=feather_reach)
 def feather(
     cutout: Cutout,
     where: Mask | None = None,

@@ -9,7 +9,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited
 
 
-@node("Levels", category="Edge", version=1)
+@node("Levels", category="Edge", version=1, reach=lambda **_: 0)
 def levels(
     cutout: Cutout,
     where: Mask | None = None,

@@ -59,7 +59,8 @@ class App:
         disk = Disk(cache_folder("networks"))
         self.engine = Engine(Cache(budget, disk), lanes=2, shrink=shrink)
         self.document = Document(self.engine, Graph(), picture_pixels, watch_all=True)
-        self.brush = Brush(*self.settings.now.brush)
+        now = self.settings.now
+        self.brush = Brush(*now.brush, now.edge_aware, now.smoothing)
         self.modal = False
         self.viewed, self._chose_view = "", False
         self.files = Files(self)
@@ -117,6 +118,7 @@ class App:
     def show_graph(self, graph: Graph) -> None:
         """Start anew with a graph that was opened or made."""
         self._chose_view = False
+        self.viewer.reset()
         self.viewed = first_view(graph)
         self.document.open(graph, *([self.viewed] if self.viewed else []))
         self._newest.clear()
@@ -131,6 +133,7 @@ class App:
             self._look_at(first_view(graph))
         for part in (self.canvas, self.inspector, self.viewer):
             part.sync()
+        self.watch()
         for name, verb in (("undo", "Undo"), ("redo", "Redo")):
             what = getattr(self.document, f"{name}_name")
             dpg.configure_item(f"menu {name}", label=f"{verb} {what}", enabled=bool(what))
@@ -141,6 +144,12 @@ class App:
         if id != self.viewed:
             self.viewed = id
             self.document.view(*([id] if id else []))
+
+    def watch(self) -> None:
+        """Have computed what is looked at, and nothing else."""
+        wanted = dict.fromkeys(id for id in (self.viewed, *self.viewer.targets) if id)
+        if self.viewed and tuple(wanted) != self.document.viewed:
+            self.document.view(*wanted)
 
     # ---- building --------------------------------------------------------------------------
 
@@ -160,8 +169,10 @@ class App:
         }
         window = dpg.get_viewport_width(), dpg.get_viewport_height()
         place = tuple(map(int, dpg.get_viewport_pos()))
-        look = {"background": self.viewer.shown_mode, "color": self.viewer.color}
-        look["brush"] = (self.brush.size, self.brush.hardness, self.brush.opacity)
+        look = self.viewer.remembered
+        brush = self.brush
+        look["brush"] = (brush.size, brush.hardness, brush.opacity)
+        look |= {"edge_aware": brush.edge_aware, "smoothing": brush.smoothing}
         everything = {"window": window, "place": place, "splitters": sizes, **look}
         self.attempt(partial(self.settings.change, **everything))
 
@@ -189,7 +200,7 @@ class App:
         self.canvas = Canvas(self, "app canvas")
         self.viewer = Viewer(self, "app viewer")
         self.inspector = Inspector(self, "app inspector")
-        self.viewer.mode(self.settings.now.background, self.settings.now.color)
+        self.viewer.restore(self.settings.now)
         with dpg.handler_registry():
             dpg.add_key_press_handler(callback=self._key)
         self.loop.hooks += [self._drain, self.canvas.frame, self.viewer.frame, self.inspector.frame]
@@ -281,6 +292,8 @@ class App:
             ),
             rule("Edit"),
             Command("swap brush", "Edit", "Swap Paint and Erase", "X", self.brush.swap),
+            Command("refine brush", "Edit", "Refine Brush", "R", self.brush.refine),
+            Command("heed edges", "Edit", "Edge-Aware Brush", "E", self.brush.heed),
             Command("smaller", "Edit", "Smaller Brush", "[", partial(self.brush.resize, -1)),
             Command("larger", "Edit", "Larger Brush", "]", partial(self.brush.resize, 1)),
             Command("view", "View", "View Selected Node", "V", self._view_selected),
@@ -297,6 +310,18 @@ class App:
             Command("fit picture", "View", "Fit Picture", "0", part("viewer", "fit")),
             Command("actual", "View", "Picture at 100 %", "1", part("viewer", "actual")),
             Command("background", "View", "Next Background", "G", part("viewer", "next_mode")),
+            Command("backdrop", "View", "Picture Behind…", "", part("viewer", "choose_backdrop")),
+            Command(
+                "overlay", "View", "Tint What Is Removed", "Q", part("viewer", "toggle_overlay")
+            ),
+            rule("View"),
+            Command("split", "View", "Split Before and After", "Y", self._toggle("split")),
+            Command("compare", "View", "Compare with Selected Node", "Shift+V", self._compare),
+            Command("blink", "View", "Before, While Held", "\\", part("viewer", "blink")),
+            Command("loupe", "View", "Loupe", "Z", self._toggle("loupe")),
+            Command(
+                "histogram", "View", "Histogram of the Soft Edge", "H", self._toggle("histogram")
+            ),
             Command("cancel", "Run", "Cancel", "Esc", self._cancel),
             Command("again", "Run", "Compute Again", "F5", self._again),
             Command("forget", "Run", "Forget Everything in Memory", "Shift+F5", self._forget),
@@ -306,6 +331,9 @@ class App:
 
     def _of_part(self, part: str, method: str) -> Callable[[], None]:
         return lambda: getattr(getattr(self, part), method)()
+
+    def _toggle(self, name: str) -> Callable[[], None]:
+        return lambda: self.viewer.toggle(name)
 
     # ---- commands --------------------------------------------------------------------------
 
@@ -346,6 +374,12 @@ class App:
     def _view_selected(self) -> None:
         if self.canvas.selection:
             self.view(self.canvas.selection[-1])
+
+    def _compare(self) -> None:
+        if self.canvas.selection:
+            self.viewer.compare(self.canvas.selection[-1])
+        else:
+            self.say("Select the node to compare with first.")
 
     def _cancel(self) -> None:
         if self.viewer.give_up():

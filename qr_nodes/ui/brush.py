@@ -6,6 +6,7 @@ while the button is down changes nothing of what was drawn.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -13,12 +14,14 @@ import numpy as np
 
 from qr_nodes.graph import Graph, Node
 from qr_nodes.imaging.resample import shrunk_size
-from qr_nodes.nodes.brush_edit import FAR
-from qr_nodes.types import Stroke
+from qr_nodes.types import FAR, Stroke
 from qr_nodes.ui.viewer_picture import View
 
 SIZES = (0.0005, 2.0)
 """Smallest and largest brush, in fractions of the picture's longer side."""
+
+HEED = 0.5
+"""How far edges hold the brush back when a key switches that on."""
 
 STEP = 2**0.25
 """Factor between two sizes of the keys and the wheel."""
@@ -36,7 +39,14 @@ Point = tuple[float, float]
 Size = tuple[int, int]
 """Width and height, px."""
 
-OTHER = {"paint": "erase", "erase": "paint"}
+LONGEST = 48.0
+"""Screen px that a straight piece of a path is long at most: as much is drawn anew at its end."""
+
+STRING = 80.0
+"""Screen px that the brush is drawn behind the mouse, as on a string, at full smoothing."""
+
+OTHER = {"paint": "erase", "erase": "paint", "refine": "erase"}
+"""What the right button does, by what the left one does."""
 
 
 @dataclass
@@ -46,13 +56,16 @@ class Brush:
     Attributes
     ----------
     size : diameter in fractions of the picture's longer side
-    hardness, opacity : as in a `Stroke`
+    hardness, opacity, edge_aware : as in a `Stroke`
+    smoothing : how far the hand is smoothed, from 0 to 1
     mode : what the left button does; the right one does the other
     """
 
     size: float = 0.04
     hardness: float = 0.8
     opacity: float = 1.0
+    edge_aware: float = 0.0
+    smoothing: float = 0.0
     mode: str = "paint"
 
     def resize(self, steps: float) -> None:
@@ -64,38 +77,106 @@ class Brush:
         """Have the left button do what the right one did."""
         self.mode = OTHER[self.mode]
 
+    def refine(self) -> None:
+        """Have the left button mark the matte as unsure, or paint again."""
+        self.mode = "paint" if self.mode == "refine" else "refine"
+
+    def heed(self) -> None:
+        """Have edges of the picture hold the brush back, or no longer."""
+        self.edge_aware = 0.0 if self.edge_aware else HEED
+
     def radius(self, size: Size, zoom: float) -> float:
         """Give the radius on the screen, in px, over a picture of a size."""
         return self.size * max(size) * zoom / 2
 
 
-@dataclass
+@dataclass(eq=False)
 class Gesture:
     """A stroke while the button is down.
+
+    Points that the path can do without are left out as it grows, and what has been kept stays:
+    only the last piece of a stroke ever changes.
 
     Attributes
     ----------
     button : the mouse's
-    mode : "paint" or "erase"
-    points : where the mouse was, in fractions of the picture
+    mode : "paint", "erase" or "refine"
+    smoothing : how far the hand is smoothed, from 0 to 1
+    hand : where the mouse was last, in fractions of the picture
     """
 
     button: int
     mode: str
-    points: list[Point] = field(default_factory=list)
+    smoothing: float = 0.0
+    hand: Point | None = None
+    _kept: list[Point] = field(default_factory=list)
+    _loose: list[Point] = field(default_factory=list)
 
-    def add(self, point: Point) -> bool:
-        """Go on to a point; say whether that is somewhere else."""
-        if self.points and self.points[-1] == point:
+    @property
+    def points(self) -> list[Point]:
+        """The path so far, in fractions of the picture."""
+        return self._kept + self._loose[-1:]
+
+    def start(self, point: Point) -> None:
+        """Begin at a place where the mouse is not."""
+        self.hand = point
+        self._kept = [point]
+
+    def add(self, hand: Point, scale: tuple[float, float]) -> bool:
+        """Follow the mouse to a place; say whether the path has changed.
+
+        Parameters
+        ----------
+        hand : (x, y)
+            In fractions of the picture.
+        scale : (x, y)
+            Screen px per unit.
+        """
+        self.hand = hand
+        point = self._drawn_behind(hand, scale)
+        if self._kept and point == self.points[-1]:
             return False
-        self.points.append(point)
+        if not self._kept:
+            self._kept.append(point)
+            return True
+        if not _straight(self._kept[-1], self._loose, point, scale):
+            self._kept.append(self._loose[-1])
+            self._loose.clear()
+        self._loose.append(point)
         return True
 
-    def stroke(self, brush: Brush, size: Size, zoom: float) -> Stroke:
-        """Give what was drawn, without the points that nobody would miss on the screen."""
-        scale = size[0] * zoom, size[1] * zoom
-        points = simplified(self.points, scale)
-        return Stroke(tuple(points), brush.size, brush.hardness, brush.opacity, self.mode)
+    def stroke(self, brush: Brush) -> Stroke:
+        """Give what was drawn."""
+        look = brush.size, brush.hardness, brush.opacity, self.mode, brush.edge_aware
+        return Stroke(tuple(self.points), *look)
+
+    def _drawn_behind(self, hand: Point, scale: tuple[float, float]) -> Point:
+        """Give where the brush is: at the end of a string that the mouse pulls."""
+        if not self.smoothing or not self._kept:
+            return hand
+        tip = self.points[-1]
+        x, y = ((b - a) * s for a, b, s in zip(tip, hand, scale, strict=True))
+        length = math.hypot(x, y)
+        share = max(1 - self.smoothing * STRING / max(length, 1e-9), 0)
+        at = (a + (b - a) * share for a, b in zip(tip, hand, strict=True))
+        x, y = (round(part, DIGITS) for part in at)
+        return x, y
+
+
+def _straight(start: Point, between: list[Point], end: Point, scale: tuple[float, float]) -> bool:
+    """Say whether one line may stand for a path from `start` to `end`.
+
+    References
+    ----------
+    Reumann, Witkam: Optimizing curves in cartography. Proc. Int. Computing Symposium (1974), for
+    simplifying a path in the order in which it is drawn.
+    """
+    if not between:
+        return True
+    path = np.array([start, *between, end]) * scale
+    if np.hypot(*(path[-1] - path[0])) > LONGEST:
+        return False
+    return float(_distances(path[1:-1], path[0], path[-1]).max()) <= TOLERANCE
 
 
 def fraction(view: View, size: Size, place: Point) -> Point:
@@ -109,38 +190,6 @@ def on_screen(view: View, size: Size, point: Point) -> Point:
     """Give the place in the panel of a point of the picture."""
     x, y = (part * side * view.zoom for part, side in zip(point, size, strict=True))
     return x + view.x, y + view.y
-
-
-def simplified(points: list[Point], scale: tuple[float, float]) -> list[Point]:
-    """Leave out points of a path; both ends stay.
-
-    Parameters
-    ----------
-    points : list of (x, y)
-        The path.
-    scale : (x, y)
-        Screen px per unit; no point left out is farther than `TOLERANCE` px from what stays.
-
-    References
-    ----------
-    Douglas, Peucker: Algorithms for the reduction of the number of points required to represent
-    a digitized line or its caricature. Cartographica 10 (1973).
-    """
-    path = np.asarray(points, np.float64).reshape(-1, 2) * scale
-    keep = np.zeros(len(path), bool)
-    keep[[0, -1]] = True
-    pieces = [(0, len(path) - 1)]
-    while pieces:
-        first, last = pieces.pop()
-        if last - first < 2:
-            continue
-        away = _distances(path[first + 1 : last], path[first], path[last])
-        farthest = int(away.argmax())
-        if away[farthest] > TOLERANCE:
-            middle = first + 1 + farthest
-            keep[middle] = True
-            pieces += [(first, middle), (middle, last)]
-    return [point for point, kept in zip(points, keep, strict=True) if kept]
 
 
 def unfolded(path: list[Point]) -> list[list[Point]]:
@@ -163,11 +212,6 @@ def brushed(graph: Graph, id: str) -> Node | None:
     """Give the node that the brush paints on while `id` is selected."""
     node = graph.nodes.get(id)
     return node if node and node.spec.fn is not None and node.spec.id == "brush_edit" else None
-
-
-def added(graph: Graph, id: str, stroke: Stroke) -> Graph:
-    """Give the graph with one more stroke on a node."""
-    return graph.set_param(id, "strokes", (*graph.nodes[id].params["strokes"], stroke))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from qr_nodes.engine import Event
 from qr_nodes.graph import Node
 from qr_nodes.node import socket_name
+from qr_nodes.tiled import Tiled
 from qr_nodes.types import Cutout, Written
 from qr_nodes.ui import theme
 
@@ -237,11 +238,11 @@ def thumbnail(value: Cutout | np.ndarray) -> list[float]:
     import cv2
 
     width, height = THUMB
-    alpha = value.alpha if isinstance(value, Cutout) else value
-    rows, columns = alpha.shape
+    matte = value.tiles if isinstance(value, Cutout) else Tiled(value)
+    rows, columns = matte.shape
     # A few points of each spot are enough for a picture of this size, and fast for a large one.
     step = max(1, min(rows // (2 * height), columns // (2 * width)))
-    alpha = np.ascontiguousarray(alpha[::step, ::step])
+    alpha = matte.sampled(step)
     ratio = min(width / columns, height / rows)
     size = (max(1, round(columns * ratio)), max(1, round(rows * ratio)))
     if isinstance(value, Cutout):

@@ -32,7 +32,7 @@ class Command:
 
 _NAMED = {
     **{"Esc": "Escape", "Del": "Delete", "=": "Plus", "-": "Minus", "`": "Tilde"},
-    **{"[": "Open_Brace", "]": "Close_Brace"},
+    **{"[": "Open_Brace", "]": "Close_Brace", "\\": "Backslash"},
 }
 
 

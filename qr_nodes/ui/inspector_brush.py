@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,9 @@ from qr_nodes.ui.inspector_widgets import BUTTON, Field, LogNumber, Number
 LISTED = 50
 """Strokes that the list shows: the newest."""
 
-MODES = {"Paint": "paint", "Erase": "erase"}
+MODES = {"Paint": "paint", "Erase": "erase", "Refine": "refine"}
+
+DONE = {"paint": "painted", "erase": "erased", "refine": "marked as unsure"}
 
 _PERCENT = {"unit": "%", "type": float}
 _SIZES = (100 * SIZES[0], 100 * SIZES[1])
@@ -26,6 +29,8 @@ SETTINGS = {
     "size": Param(*_SIZES, ui=(0.1, 100), scale="log", name="size", **_PERCENT),
     "hardness": Param(0, 100, name="hardness", **_PERCENT),
     "opacity": Param(0, 100, name="opacity", **_PERCENT),
+    "edge_aware": Param(0, 100, name="edge_aware", **_PERCENT),
+    "smoothing": Param(0, 100, name="smoothing", **_PERCENT),
 }
 HELP = {
     "size": "Width of the brush in % of the picture's longer side. [ and ] change it, as does "
@@ -33,8 +38,13 @@ HELP = {
     "hardness": "100 % is full up to the rim, 0 % fades from the middle on. The inner ring at "
     "the cursor shows where the brush begins to fade.",
     "opacity": "How far one stroke goes. Strokes build up on each other.",
-    "left button": "What the left button does; the right one does the other. X swaps them. "
-    "Shift+click draws a straight line from the end of the last stroke.",
+    "edge_aware": "How far edges in the picture hold a stroke back. The stroke fills what is like "
+    "its middle and stops where that ends. E switches it on and off.",
+    "smoothing": "How far the hand is smoothed: the brush follows the mouse on a string.",
+    "left button": "What the left button does: paint the picture back in, erase it, or mark the "
+    "matte as unsure for Refine Edges, by the output 'unsure'. The right one erases, or paints "
+    "while the left one erases. X swaps them, R takes the refine brush. Shift+click draws a "
+    "straight line from the end of the last stroke, Ctrl+drag changes size and hardness.",
 }
 
 
@@ -54,7 +64,7 @@ class Settings:
         self._fields: dict[str, Field] = {}
         row("left button", HELP["left button"], self._switch)
         for name, param in SETTINGS.items():
-            label = f"{name}, %" if param.scale == "log" else name
+            label = f"{name}, %" if param.scale == "log" else name.replace("_", "-")
             row(label, HELP[name], partial(self._field, name))
         self.frame()
 
@@ -70,7 +80,7 @@ class Settings:
     def frame(self) -> None:
         """Follow the brush."""
         brush = self._brush
-        now = (brush.size, brush.hardness, brush.opacity, brush.mode)
+        now = astuple(brush)
         if now == self._shown:
             return
         self._shown = now
@@ -106,8 +116,8 @@ class Strokes(Field):
 
     def show(self, value: tuple[Stroke, ...]) -> None:
         self._value = value
-        erased = sum(stroke.mode == "erase" for stroke in value)
-        words = f"{len(value) - erased} painted, {erased} erased" if value else "none yet"
+        done = {name: sum(stroke.mode == mode for stroke in value) for mode, name in DONE.items()}
+        words = ", ".join(f"{count} {name}" for name, count in done.items() if count) or "none yet"
         dpg.set_value(self.item, words)
         dpg.configure_item(self._clear, enabled=bool(value))
         dpg.delete_item(self._list, children_only=True)
@@ -127,8 +137,9 @@ class Strokes(Field):
                 default_value=not stroke.hidden, user_data=index, callback=self._hidden
             )
             button = dpg.add_button(label="Delete", user_data=index, callback=self._deleted)
-            kind = "Painted" if stroke.mode == "paint" else "Erased"
+            kind = DONE[stroke.mode].capitalize()
             more = f", {stroke.opacity:.0%} opaque" if stroke.opacity < 1 else ""
+            more += ", edge-aware" if stroke.edge_aware else ""
             words = f"{index + 1}  {kind}, {100 * stroke.size:.3g}% wide{more}"
             text = dpg.add_text(words.replace("%", " %"))
         color = theme.FAINT if stroke.hidden else theme.TEXT

@@ -25,6 +25,10 @@ RECENT = 10
 """Recent files that are kept."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Color = Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")]
+Background = Literal[
+    "checker", "black", "white", "color", "picture", "original", "alpha", "overlay"
+]
 Pixels = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 
 
@@ -41,7 +45,11 @@ class Settings(msgspec.Struct, frozen=True):
     memory : megabytes that results may take in memory; 0 lets the program decide
     background : what the viewer shows behind a cut-out
     color : of the viewer's background "color", "#rrggbb"
+    tint : over what is removed, in the viewer's mode "overlay", "#rrggbb"
+    backdrop : file of the viewer's background "picture", or ""
+    loupe, histogram : the viewer shows one
     brush : its size, hardness and opacity
+    edge_aware, smoothing : of the brush as well
     minimap : the canvas shows one
     welcome : the first start's words are still to be shown
     """
@@ -52,9 +60,15 @@ class Settings(msgspec.Struct, frozen=True):
     recent: list[str] = []
     folder: str = ""
     memory: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
-    background: Literal["checker", "black", "white", "color", "original", "alpha"] = "checker"
-    color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")] = "#808080"
+    background: Background = "checker"
+    color: Color = "#808080"
+    tint: Color = "#e61e1e"
+    backdrop: str = ""
+    loupe: bool = False
+    histogram: bool = False
     brush: tuple[Annotated[float, msgspec.Meta(ge=5e-4, le=2)], Share, Share] = (0.04, 0.8, 1.0)
+    edge_aware: Share = 0.0
+    smoothing: Share = 0.0
     minimap: bool = False
     welcome: bool = True
 

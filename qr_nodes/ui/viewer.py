@@ -1,25 +1,30 @@
 """The viewer: a node's output over checks, a colour or nothing, at any zoom.
 
 Positions are in px of the full-size picture, so a preview and the full result lie on each other.
-State: the picture on the screen and the one to come, the view, the mode, and what there is to
-say about the viewed node.
+What lies over the picture has a module each: the other side of a split, the grid, the loupe, the
+histogram. State: the picture on the screen and the one to come, the view, the mode, and what
+there is to say about the viewed node.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
-import time
+from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
 import numpy as np
 from PIL import Image
 
 from qr_nodes.engine import Event
-from qr_nodes.errors import GraphError, QrNodesError
+from qr_nodes.tiled import Box
 from qr_nodes.types import Cutout
-from qr_nodes.ui import theme
+from qr_nodes.ui import dialogs, theme
+from qr_nodes.ui.viewer_backdrop import Backdrop
 from qr_nodes.ui.viewer_brush import Painter
+from qr_nodes.ui.viewer_card import MARGIN
+from qr_nodes.ui.viewer_grid import Grid
+from qr_nodes.ui.viewer_histogram import SIZE, Histogram
+from qr_nodes.ui.viewer_loupe import CARD, Loupe
 from qr_nodes.ui.viewer_picture import (
     CRISP,
     Kind,
@@ -30,11 +35,13 @@ from qr_nodes.ui.viewer_picture import (
     thumbnail,
     wanted_level,
 )
+from qr_nodes.ui.viewer_readout import Readout
+from qr_nodes.ui.viewer_split import Split
 from qr_nodes.ui.viewer_tiles import Tiles
 from qr_nodes.ui.viewer_tools import Tools
+from qr_nodes.ui.viewer_words import Words
 from qr_nodes.ui.viewer_worker import Picture, Worker
 
-HINT = "Drop a picture here, or open one with Ctrl+I"
 STEPS = 4
 """Steps of the wheel that double the zoom."""
 
@@ -42,8 +49,15 @@ ZOOMS = (1 / 64, 64.0)
 GRIP = 40
 """Screen px of the picture that stay in the panel however far it is moved."""
 
-PATIENCE = 0.3
-"""Seconds that something runs before the viewer says so."""
+
+NOWHERE = (0, 0, 0, 0)
+"""An area of the panel that is none."""
+
+BARE = (0, 0, 0, 0)
+"""Behind a cut-out that has a picture behind it: no colour, no checks."""
+
+CARDS = (10, 42)
+"""Where cards over the picture begin, px: without and with the names of a split."""
 
 
 class Viewer:
@@ -57,23 +71,31 @@ class Viewer:
         self._wanted: Picture | None = None
         self._value: tuple | None = None
         self._asked: tuple[Picture, int] | None = None
+        self._render: Callable[[tuple[int, int], np.ndarray], None] = lambda corner, out: None
         self._orders = 0
         self._grabbed: tuple[View, float, float] | None = None
-        self._failures: dict[str, QrNodesError] = {}
-        self._running: dict[str, tuple[float, float]] = {}
-        self._note = ""
+        self._untinted = "checker"
         self._dirty = True
-        self._said: tuple = ()
         dpg.configure_item(parent, **_STILL)
         self._tools = Tools(self, parent)
-        self._window = dpg.add_child_window(parent=parent, border=False, height=-28, **_STILL)
+        self._window = dpg.add_child_window(parent=parent, border=False, height=-48, **_STILL)
         dpg.bind_item_theme(self._window, self._tools.bare)
         self._drawlist = dpg.add_drawlist(8, 8, parent=self._window)
-        self._tiles = Tiles(dpg.add_draw_node(parent=self._drawlist))
-        self._painter = Painter(app, dpg.add_draw_node(parent=self._drawlist))
-        self._overlay = dpg.add_draw_node(parent=self._drawlist)
+
+        def layer() -> int | str:
+            return dpg.add_draw_node(parent=self._drawlist)
+
+        behind, self._tiles, behind_other = layer(), Tiles(layer()), layer()
+        self._split = Split(app, layer(), self._kind, self._touch)
+        self._behind = Backdrop(app, [behind_other, behind], self._backed)
+        self._grid = Grid(layer())
+        self._painter = Painter(app, layer())
+        self._split.draw_on(layer())
+        self._histogram, self._loupe = Histogram(app, layer()), Loupe(layer())
+        self._words = Words(app, layer())
         self._caption = dpg.add_text("", parent=parent)
         dpg.bind_item_theme(self._caption, theme.text(theme.FAINT))
+        self._readout = Readout(parent)
         with dpg.handler_registry():
             dpg.add_mouse_click_handler(callback=self._clicked)
             dpg.add_mouse_release_handler(callback=self._released)
@@ -95,37 +117,28 @@ class Viewer:
         title : str
             What it is.
         """
-        self._failures.clear()
         if isinstance(value, Cutout | np.ndarray):
-            self._value, self._note = (value, scale, title), ""
+            self._value = (value, scale, title)
+            self._words.note("")
             self._want()
         else:
             self._value = self._present = self._wanted = self._asked = None
-            self._note = "" if value is None else f"{title} wrote {value.path}"
+            self._split.beside(None)
+            self._words.note("" if value is None else f"{title} wrote {value.path}")
             self._touch()
 
     def sync(self) -> None:
         """Follow the graph: forget what is no longer viewed or no longer there."""
-        graph = self._app.document.graph
-        for known in (self._failures, self._running):
-            for id in [id for id in known if id not in graph.nodes]:
-                del known[id]
-        if self._value is not None and not (self._viewed() and self._has_source()):
+        self._words.sync()
+        self._split.sync()
+        if self._value is not None and not self._words.expected():
             self.show(None, 1.0, "")
 
     def event(self, event: Event) -> None:
         """Take news of a run: what is computed, what failed."""
         self._painter.event(event)
-        if event.kind == "finished":
-            self._running.clear()
-        elif event.kind in ("started", "progress"):
-            began = self._running.get(event.node, (time.monotonic(), 0.0))[0]
-            self._running[event.node] = (began, event.fraction)
-        else:
-            self._running.pop(event.node, None)
-            self._failures.pop(event.node, None)
-            if event.kind in ("failed", "blocked"):
-                self._failures[event.node] = event.error
+        self._split.event(event)
+        self._words.event(event)
         self._app.loop.wake()
 
     def frame(self) -> None:
@@ -138,11 +151,18 @@ class Viewer:
         if self._dirty:
             self._dirty = False
             self._paint()
+        elif not self._split.complete:
+            self._finish()
+        if self._split.slid():
+            self._share()
         self._tiles.frame()
-        if self._tiles.moving:
-            self._app.loop.wake()
         mouse = self._mouse() if self._mine() else None
-        self._painter.frame(self._present, self._view, mouse)
+        self._split.frame(mouse)
+        if self._tiles.moving or self._split.moving or self._loupe.moving:
+            self._app.loop.wake()
+        over_line = mouse is not None and self._split.grabs(mouse)
+        self._painter.frame(self._present, self._view, None if over_line else mouse)
+        self._look_closer(mouse)
         self._say()
 
     def thumbnail(self, side: int) -> Image.Image | None:
@@ -151,8 +171,41 @@ class Viewer:
         return picture and Image.fromarray(thumbnail(picture.value, side))
 
     def close(self) -> None:
-        """End the thread."""
-        self._worker.close()
+        """End the threads."""
+        for part in (self._worker, self._split, self._behind, self._histogram):
+            part.close()
+
+    def restore(self, settings) -> None:
+        """Take what was remembered, a `Settings`, at the start."""
+        for name, color in (("color", settings.color), ("overlay", settings.tint)):
+            self._tools.recolor(name, tuple(bytes.fromhex(color[1:])))
+        for name in ("loupe", "histogram"):
+            if getattr(settings, name):
+                self.toggle(name)
+        if settings.backdrop:
+            self._behind.use(settings.backdrop)
+        self.mode("checker" if self._lacks(settings.background) else settings.background)
+
+    @property
+    def remembered(self) -> dict[str, str | bool]:
+        """What `restore` takes at the next start, by the names of the settings."""
+        return {
+            "background": self.shown_mode,
+            "color": self.color,
+            "tint": _hex(self._tools.colors["overlay"]),
+            "backdrop": self._behind.path,
+            "loupe": self._loupe.on,
+            "histogram": self._histogram.on,
+        }
+
+    def reset(self) -> None:
+        """Take note that another graph was opened."""
+        self._split.reset()
+
+    @property
+    def targets(self) -> list[str]:
+        """The nodes to compute beside the viewed one."""
+        return self._split.targets
 
     # ---- commands --------------------------------------------------------------------------
 
@@ -184,11 +237,55 @@ class Viewer:
         color : str
             #rrggbb for the mode "color"; "" leaves it as it is.
         """
+        if self._lacks(name):
+            self.choose_backdrop()
+            return
         self._tools.choose(name)
         if color:
-            self._tools.recolor(tuple(bytes.fromhex(color[1:])))
+            self._tools.recolor("color", tuple(bytes.fromhex(color[1:])))
         self._want()
         self._touch()
+
+    def toggle(self, name: str) -> None:
+        """Switch the split, the loupe or the histogram on or off."""
+        if name == "split":
+            self._split.turn(not self._split.on)
+        else:
+            part = self._loupe if name == "loupe" else self._histogram
+            part.on = not part.on
+            self._tools.switch(name, part.on)
+        self._app.loop.wake()
+
+    def toggle_overlay(self) -> None:
+        """Tint what is removed, or go back to the mode before."""
+        if self.shown_mode == "overlay":
+            self.mode(self._untinted)
+        else:
+            self._untinted = self.shown_mode
+            self.mode("overlay")
+
+    def blink(self) -> None:
+        """Show what the viewed is compared with, for as long as the key is held."""
+        self._split.blink()
+
+    def compare(self, id: str) -> None:
+        """Show a node's output left of the line."""
+        self._split.compare("node", id)
+        self._split.turn(True)
+
+    def choose_other(self) -> None:
+        """Let the user choose what is compared with."""
+        self._split.ask()
+
+    def choose_backdrop(self) -> None:
+        """Let the user choose the picture behind a cut-out."""
+        from qr_nodes.ui.files import PICTURES
+
+        def take(paths: list[str]) -> None:
+            self._behind.use(paths[0])
+            self.mode("picture")
+
+        dialogs.open_files(self._app, "Picture Behind", PICTURES, take)
 
     def give_up(self) -> bool:
         """Forget the stroke under way; say whether there was one."""
@@ -206,7 +303,18 @@ class Viewer:
     @property
     def color(self) -> str:
         """The colour of the mode "color", #rrggbb."""
-        return "#{:02x}{:02x}{:02x}".format(*self._tools.color)
+        return _hex(self._tools.colors["color"])
+
+    def _lacks(self, mode: str) -> bool:
+        """Say whether a mode needs a picture that has not been chosen."""
+        return mode == "picture" and not self._behind.path
+
+    def _backed(self) -> None:
+        """Take note that the picture behind is another, or could not be read."""
+        self._tools.depict(self._behind.pixels)
+        if self._lacks(self.shown_mode):
+            self.mode("checker")
+        self._touch()
 
     # ---- the picture -----------------------------------------------------------------------
 
@@ -219,13 +327,20 @@ class Viewer:
         known = self._wanted
         if known and known.value is value and (known.kind, known.scale) == (kind, scale):
             known.title = title
+            self._split.beside(known)
             return
         self._orders += 1
         last = known.size if known else (0, 0)
         size = full_size(value.shape[:2], scale, last)
         self._wanted = Picture(value, scale, size, kind, title, self._orders)
+        if self._present and (boxes := self._wanted.succeed(self._present)) is not None:
+            self._present = self._wanted
+            self._mend(boxes)
+            self._split.beside(self._wanted)
+            return
         view = fit(size, self._panel) if self._fitting else self._view
         self._ask(self._wanted, wanted_level(view.zoom, scale))
+        self._split.beside(self._wanted)
 
     def _kind(self, value: Cutout | np.ndarray) -> Kind:
         return self._tools.kind if isinstance(value, Cutout) else "alpha"
@@ -253,7 +368,9 @@ class Viewer:
         """Fill the tiles with what is in view."""
         picture = self._present
         if picture is None:
-            self._tiles.lay((0, 0, 0, 0), None)
+            self._tiles.lay(NOWHERE, None)
+            self._share()
+            self._split.paint(self._view, self._backdrop)
             return
         if self._fitting:
             self._view = fit(picture.size, self._panel)
@@ -266,13 +383,80 @@ class Viewer:
             self._ask(picture, number)
         step = max(picture.size) / max(picture.value.shape[:2]) * (1 << best)
         crisp = picture.scale == 1 and view.zoom > CRISP
-        self._tiles.lay(view.area(picture.size, self._panel), self._backdrop(picture))
-        self._tiles.fill(
-            lambda corner, out: render(picture.levels[best], step, view, corner, out, crisp)
-        )
+        pixels = picture.levels[best]
+        self._render = lambda corner, out: render(pixels, step, view, corner, out, crisp)
+        self._share()
+        self._tiles.fill(self._render)
+        self._split.paint(view, self._backdrop)
 
-    def _backdrop(self, picture: Picture) -> tuple[int, int, int] | None:
-        return self._tools.backdrop if picture.kind == "cutout" else (0, 0, 0)
+    def _mend(self, boxes: list[Box]) -> None:
+        """Fill what of the tiles shows some parts of the picture, given in its px."""
+        if self._dirty:  # all is filled anyway
+            return
+        view = self._view
+        for rows, columns in boxes:
+            # Interpolation looks at the pixels beside.
+            left, right = (view.x + edge * view.zoom for edge in (columns.start, columns.stop))
+            top, bottom = (view.y + edge * view.zoom for edge in (rows.start, rows.stop))
+            rim = 2 + math.ceil(2 * view.zoom)
+            area = (left - rim, top - rim, right + rim, bottom + rim)
+            self._tiles.fill(self._render, within=tuple(map(round, area)))
+        self._split.mended()
+        self._app.loop.wake()
+
+    def _share(self) -> None:
+        """Put A and B, the picture behind each, and the grid over them where they belong."""
+        picture, view, panel = self._present, self._view, self._panel
+        area = view.area(picture.size, panel) if picture else NOWHERE
+        parts = self._split.share(area, panel)
+        if picture:
+            self._tiles.lay(parts[1], self._backdrop(picture))
+            self._split.lay()
+        for side, part in enumerate(parts):
+            shown = part if picture and self._pictured else None
+            self._behind.lay(side, view, picture.size if picture else (1, 1), shown)
+        self._grid.show(view, picture and self._split.squared(parts, picture))
+
+    def _finish(self) -> None:
+        """Fill what the line hides as well."""
+        self._split.finish()
+        if self._present is not None:
+            area = self._view.area(self._present.size, self._panel)
+            hidden, _ = self._split.share(area, self._panel)
+            self._tiles.lay(area, None)
+            self._tiles.fill(self._render, within=hidden)
+            self._share()
+
+    @property
+    def _pictured(self) -> bool:
+        """Whether a picture is behind the cut-out."""
+        return self.shown_mode == "picture" and self._behind.pixels is not None
+
+    def _backdrop(self, picture: Picture) -> tuple[int, ...] | None:
+        if picture.kind not in ("cutout", "overlay"):
+            return (0, 0, 0)
+        return BARE if self._pictured else self._tools.backdrop
+
+    def _look_closer(self, mouse: tuple[float, float] | None) -> None:
+        """Bring what is told of the mouse's place, and of the picture, up to date."""
+        picture, view = self._present, self._view
+        self._tools.switch("split", self._split.on)
+        top = CARDS[self._split.on or self._split.blinking]
+        beside = self._panel[0] >= SIZE[0] + CARD[0] + 3 * MARGIN
+        under = top if beside or not self._loupe.on else top + CARD[1] + MARGIN
+        self._histogram.frame(picture, self._panel, under, mouse)
+        if mouse is not None and (other := self._split.under(mouse)) is not None:
+            picture, view = other, self._split.view(view)
+        place = view.to_picture(*mouse) if mouse and picture else (-1.0, -1.0)
+        self._readout.show(picture, *place)
+        inside = picture is not None and all(
+            0 <= at < side for at, side in zip(place, picture.size, strict=True)
+        )
+        behind = self._backdrop(picture) if inside else None
+        if behind == BARE:
+            behind = self._behind.colors_at(picture.size)
+        shown = picture if inside else None
+        self._loupe.frame(shown, place, view.zoom, behind, self._panel, top, mouse)
 
     # ---- moving about ----------------------------------------------------------------------
 
@@ -314,16 +498,23 @@ class Viewer:
     def _clicked(self, _, button: int) -> None:
         if not self._mine():
             return
-        if not dpg.is_key_down(dpg.mvKey_Spacebar) and self._painter.press(button, self._mouse()):
+        mouse = self._mouse()
+        if self._split.press(button, mouse):
+            return
+        if not dpg.is_key_down(dpg.mvKey_Spacebar) and self._painter.press(button, mouse):
             return
         if button in (dpg.mvMouseButton_Left, dpg.mvMouseButton_Middle):
-            self._grabbed = (self._view, *self._mouse())
+            self._grabbed = (self._view, *mouse)
 
     def _released(self, _, button: int) -> None:
         self._grabbed = None
+        if button == dpg.mvMouseButton_Left:
+            self._split.release()
         self._painter.release(button, self._mouse())
 
     def _moved(self) -> None:
+        if self._split.move(self._mouse()):
+            return
         self._painter.move(self._mouse())
         if self._grabbed:
             view, x0, y0 = self._grabbed
@@ -338,95 +529,18 @@ class Viewer:
 
     # ---- words -----------------------------------------------------------------------------
 
-    def _viewed(self) -> str:
-        """Give the node being looked at, or ""."""
-        document = self._app.document
-        return next((id for id in document.viewed if id in document.graph.nodes), "")
-
-    def _has_source(self) -> bool:
-        """Say whether any picture is named."""
-        graph = self._app.document.graph
-        return any(graph.nodes[id].params.get("path") for id in graph.of_type("load"))
-
-    def _message(self) -> tuple[str, tuple[int, int, int]]:
-        """Give what there is to say instead of a picture, or "", and its colour."""
-        graph, id = self._app.document.graph, self._viewed()
-        if not id or not self._has_source():
-            return HINT, theme.FAINT
-        shown = graph.stand_in(id) or id
-        if id in self._failures or shown in self._failures:
-            behind = [*graph.upstream([shown]), id]
-            error = next(self._failures[name] for name in behind if name in self._failures)
-            # What only lacks a link is unfinished, not broken.
-            return str(error), theme.WARN if isinstance(error, GraphError) else theme.BAD
-        return self._note, theme.FAINT
-
-    def _progress(self) -> tuple[str, float]:
-        """Give what is computed for the picture at this moment, and how far it is."""
-        graph, id, now = self._app.document.graph, self._viewed(), time.monotonic()
-        behind = graph.upstream([id]) if id and self._running else ()
-        for name in behind:
-            began, fraction = self._running.get(name, (now, 0.0))
-            if now - began > PATIENCE:
-                node = graph.nodes[name]
-                return node.title or node.spec.title, round(fraction, 2)
-        return "", 0.0
-
     def _say(self) -> None:
-        """Draw the words over the picture and beneath it, if they have changed."""
-        message, (running, fraction) = self._message(), self._progress()
-        said = (self._panel, *message, running, fraction, self._present is None)
-        if said != self._said:
-            self._said = said
-            dpg.delete_item(self._overlay, children_only=True)
-            if message[0]:
-                self._draw_message(*message)
-            if running:
-                self._draw_progress(running, fraction)
+        """Write beneath the picture what it is, and over it what there is to say instead."""
+        self._words.frame(self._panel, self._present is not None)
         self._tools.zoomed(self._view.zoom if self._present else None)
-        caption = _caption(self._present) if self._present else ""
+        shown = self._present and (self._split.shown or self._present)
+        caption = _caption(shown) if shown else ""
         if dpg.get_value(self._caption) != caption:
             dpg.set_value(self._caption, caption)
 
-    def _draw_message(self, message: str, color: tuple[int, int, int]) -> None:
-        width, height = self._panel
-        if self._present is not None:
-            veil = (*theme.PANEL, 200)
-            dpg.draw_rectangle(
-                (0, 0), (width, height), color=veil, fill=veil, thickness=0, parent=self._overlay
-            )
-        size = theme.FONT_SIZE
-        lines = textwrap.wrap(message, max(12, int(width / (size * 0.52)) - 4)) or [""]
-        top = height / 2 - len(lines) * (size + 4) / 2
-        for row, line in enumerate(lines):
-            measured = dpg.get_text_size(line)
-            x = (width - (measured[0] if measured else len(line) * size * 0.5)) / 2
-            place = (x, top + row * (size + 4))
-            dpg.draw_text(place, line, size=size, color=color, parent=self._overlay)
 
-    def _draw_progress(self, running: str, fraction: float) -> None:
-        width, height = self._panel
-        text = f"{running} {fraction:.0%}".replace("%", " %") if fraction else f"{running} …"
-        dark = (*theme.BACKGROUND, 210)
-        dpg.draw_rectangle(
-            (0, height - 26),
-            (width, height),
-            color=dark,
-            fill=dark,
-            thickness=0,
-            parent=self._overlay,
-        )
-        dpg.draw_text(
-            (10, height - 23), text, size=theme.FONT_SIZE, color=theme.TEXT, parent=self._overlay
-        )
-        dpg.draw_rectangle(
-            (0, height - 3),
-            (width * fraction, height),
-            color=theme.ACCENT,
-            fill=theme.ACCENT,
-            thickness=0,
-            parent=self._overlay,
-        )
+def _hex(color: tuple[int, ...]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 _STILL = {"no_scrollbar": True, "no_scroll_with_mouse": True}

@@ -1,7 +1,12 @@
 """Painting in the viewer: the ring at the cursor, the stroke while it is drawn, and its end.
 
-The brush is armed while a Brush Edit node is selected. State: the gesture under way, the stroke
-that waits to be seen in the picture, and how large each node's output is.
+The brush is armed while a Brush Edit node is selected. While the button is down the stroke is in
+the graph already, all of it one step of undo, and the picture follows. Where it cannot follow at
+once, since a node that works on the whole picture lies behind, the stroke is drawn over the
+picture and reaches the graph at its end.
+
+State: the gesture under way and what it began from, the stroke that waits to be seen in the
+picture, and how large each node's output is.
 """
 
 from __future__ import annotations
@@ -9,34 +14,45 @@ from __future__ import annotations
 import math
 import time
 from functools import partial
+from typing import NamedTuple
 
 import dearpygui.dearpygui as dpg
 
 from qr_nodes.engine import Event
-from qr_nodes.graph import Node
+from qr_nodes.graph import Graph, Node
 from qr_nodes.types import Stroke
 from qr_nodes.ui import theme
 from qr_nodes.ui.brush import (
     OTHER,
+    SIZES,
     Extent,
     Gesture,
     Point,
-    added,
     brushed,
     fraction,
     on_screen,
-    simplified,
     unfolded,
 )
 from qr_nodes.ui.commands import modifiers_down
 from qr_nodes.ui.viewer_picture import View
 from qr_nodes.ui.viewer_worker import Picture
 
-COLORS = {"paint": theme.GOOD, "erase": theme.BAD}
+COLORS = {"paint": theme.GOOD, "erase": theme.BAD, "refine": theme.ACCENT}
 BUTTONS = (dpg.mvMouseButton_Left, dpg.mvMouseButton_Right)
 
 LINGER = 3.0
 """Seconds that a stroke stays drawn over the picture if the picture does not come to show it."""
+
+HARDNESS = 200.0
+"""Screen px up or down that take the brush from soft to hard while Ctrl is held."""
+
+
+class Sizing(NamedTuple):
+    """A drag that changes the brush: where it began, and the brush's size and hardness then."""
+
+    mouse: Point
+    size: float
+    hardness: float
 
 
 class Painter:
@@ -47,13 +63,20 @@ class Painter:
         self._picture: Picture | None = None
         self._view = View()
         self._gesture: Gesture | None = None
+        self._sizing: Sizing | None = None
+        self._node_id, self._strokes = "", ()
+        self._live: Graph | None = None
         self._late: tuple[Picture, float] | None = None
         self._extents: dict[str, Extent] = {}
+        self._marked: tuple = ()
         self._told = ""
+        self._marks = dpg.add_draw_node(parent=parent)
         self._trail = dpg.add_draw_node(parent=parent)
         ring = partial(dpg.draw_circle, (0, 0), 1, parent=parent, show=False, segments=64)
         self._shades = [ring(color=(0, 0, 0, 150), thickness=3) for _ in range(2)]
         self._rings = [ring(thickness=1.5) for _ in range(2)]
+        white = (255, 255, 255, 160)
+        self._string = dpg.draw_line((0, 0), (0, 0), color=white, parent=parent, show=False)
 
     # ---- what the viewer calls -------------------------------------------------------------
 
@@ -76,60 +99,88 @@ class Painter:
             if hindered:
                 self._app.say(hindered)
         self._ring(mouse if armed and not hindered else None)
-        if self._gesture and (not armed or self._app.modal):
+        self._mark(armed and not hindered)
+        if (self._gesture or self._sizing) and (not armed or self._app.modal):
             self.give_up()
-        elif self._gesture and moved:
+        elif self._gesture and moved and self._live is None:
             self._draw()
         if self._late:
             shown, until = self._late
             if picture is not shown or moved or time.monotonic() > until:
-                self._late = None
-                dpg.delete_item(self._trail, children_only=True)
+                self._clear()
 
     def press(self, button: int, mouse: Point) -> bool:
         """Begin a stroke; say whether the button is the brush's."""
         node = self._node()
         if node is None or self._picture is None or button not in BUTTONS:
             return False
-        if self._gesture:  # the other button is for nothing meanwhile
+        if self._gesture or self._sizing:  # the other button is for nothing meanwhile
+            return True
+        brush, modifiers = self._app.brush, modifiers_down()
+        if "Ctrl" in modifiers:
+            self._sizing = Sizing(mouse, brush.size, brush.hardness)
             return True
         if hindered := self._hindrance() or self._unready():
             self._app.say(hindered)
             return False
-        mode = self._app.brush.mode
-        self._gesture = Gesture(button, mode if button == BUTTONS[0] else OTHER[mode])
-        strokes = node.params["strokes"]
-        if strokes and "Shift" in modifiers_down():
-            self._gesture.add(strokes[-1].points[-1])
+        mode = brush.mode if button == BUTTONS[0] else OTHER[brush.mode]
+        self._clear()
+        self._gesture = Gesture(button, mode, brush.smoothing)
+        self._node_id, self._strokes = self._app.document.selected, node.params["strokes"]
+        self._live = self._followed(mode)
+        if self._strokes and "Shift" in modifiers:
+            self._gesture.start(self._strokes[-1].points[-1])
         self.move(mouse)
         return True
 
     def move(self, mouse: Point) -> None:
         """Go on with the stroke."""
+        if self._sizing:
+            self._resize(mouse)
         if self._gesture is None or self._picture is None:
             return
-        if self._gesture.add(fraction(self._view, self._picture.size, mouse)):
+        size, zoom = self._picture.size, self._view.zoom
+        scale = size[0] * zoom, size[1] * zoom
+        if not self._gesture.add(fraction(self._view, size, mouse), scale):
+            return
+        if self._live is None:
             self._draw()
+        elif self._app.document.graph is not self._live:
+            self._gesture = None  # undone, or edited otherwise, with the button down
+        else:
+            self._live = self._painted()
+            self._app.document.edit(self._live, self._name, drag=self._gesture)
 
     def release(self, button: int, mouse: Point) -> None:
         """End the stroke: it becomes the node's."""
+        self._sizing = None
         if self._gesture is None or button != self._gesture.button:
             return
         self.move(mouse)
-        gesture, self._gesture = self._gesture, None
-        if self._node() is None or self._picture is None:
-            self._clear()
+        if self._gesture is None:
             return
-        self._late = (self._picture, time.monotonic() + LINGER)
-        stroke = gesture.stroke(self._app.brush, self._picture.size, self._view.zoom)
-        self._keep(stroke)
+        if self._node() is None or self._picture is None:
+            self.give_up()
+            return
+        graph, gesture = self._painted(), self._gesture
+        if self._live is None:
+            self._late = (self._picture, time.monotonic() + LINGER)
+        self._gesture = None
+        if graph is not None:
+            self._app.edit(graph, gesture.mode.capitalize(), gesture)
 
     def give_up(self) -> bool:
         """Forget the stroke under way; say whether there was one."""
-        under_way, self._gesture = self._gesture is not None, None
-        if under_way:
+        gesture, self._gesture = self._gesture, None
+        sizing, self._sizing = self._sizing, None
+        if sizing:
+            self._app.brush.size, self._app.brush.hardness = sizing.size, sizing.hardness
+        if gesture:
             self._clear()
-        return under_way
+            if self._live is not None and self._app.document.graph is self._live:
+                self._app.document.retract(gesture)
+                self._app.sync()
+        return bool(gesture or sizing)
 
     def wheel(self, steps: float) -> bool:
         """Change the brush's size if Ctrl is held; say whether that is what was meant."""
@@ -144,11 +195,32 @@ class Painter:
         document = self._app.document
         return brushed(document.graph, document.selected)
 
-    def _keep(self, stroke: Stroke) -> None:
-        document = self._app.document
-        graph = self._app.attempt(added, document.graph, document.selected, stroke)
-        if graph is not None:
-            self._app.edit(graph, stroke.mode.capitalize())
+    @property
+    def _name(self) -> str:
+        """What undoing the stroke is called."""
+        return self._gesture.mode.capitalize()
+
+    def _painted(self) -> Graph | None:
+        """Give the graph with the stroke as it is now."""
+        strokes = (*self._strokes, self._gesture.stroke(self._app.brush))
+        graph = self._app.document.graph
+        return self._app.attempt(graph.set_param, self._node_id, "strokes", strokes)
+
+    def _followed(self, mode: str) -> Graph | None:
+        """Give the graph to paint into while the button is down, if the picture can follow."""
+        graph = self._app.document.graph
+        if mode == "refine":  # nothing of it is to be seen in the matte
+            return None
+        tried = graph.set_param(self._node_id, "strokes", (*self._strokes, Stroke(((0.5, 0.5),))))
+        return graph if self._app.document.quick(tried) else None
+
+    def _resize(self, mouse: Point) -> None:
+        """Change size and hardness by how far the mouse is from where it was pressed."""
+        brush, (start, size, hardness) = self._app.brush, self._sizing
+        wider = 2 * (mouse[0] - start[0]) / (max(self._picture.size) * self._view.zoom)
+        brush.size = float(f"{min(max(size + wider, SIZES[0]), SIZES[1]):.3g}")
+        harder = (start[1] - mouse[1]) / HARDNESS
+        brush.hardness = round(min(max(hardness + harder, 0), 1), 2)
 
     def _hindrance(self) -> str:
         """Say why the brush cannot paint on what is viewed, or ""."""
@@ -170,36 +242,59 @@ class Painter:
     # ---- drawing ---------------------------------------------------------------------------
 
     def _ring(self, mouse: Point | None) -> None:
-        brush, circles = self._app.brush, [*self._shades, *self._rings]
-        if mouse is None:
-            for circle in circles:
-                dpg.hide_item(circle)
+        """Draw size and hardness where the brush is, and the string that it is pulled by."""
+        brush, gesture = self._app.brush, self._gesture
+        if mouse is None and not self._sizing:
+            for item in (*self._shades, *self._rings, self._string):
+                dpg.hide_item(item)
             return
+        tip = self._sizing.mouse if self._sizing else mouse
+        pulled = gesture is not None and gesture.smoothing > 0 and bool(gesture.points)
+        if pulled:
+            tip = on_screen(self._view, self._picture.size, gesture.points[-1])
+            dpg.configure_item(self._string, p1=tip, p2=mouse)
+        dpg.configure_item(self._string, show=pulled)
         outer = max(brush.radius(self._picture.size, self._view.zoom), 1.0)
-        color = COLORS[self._gesture.mode if self._gesture else brush.mode]
+        color = COLORS[gesture.mode if gesture else brush.mode]
         for pair in (self._shades, self._rings):
             for circle, radius in zip(pair, (outer, outer * brush.hardness), strict=True):
                 inner = circle in (self._shades[1], self._rings[1])
                 show = not inner or 2 <= radius < outer - 2
-                dpg.configure_item(circle, center=mouse, radius=radius, show=show)
+                dpg.configure_item(circle, center=tip, radius=radius, show=show)
         for circle, strength in zip(self._rings, (255, 150), strict=True):
             dpg.configure_item(circle, color=(*color, strength))
+
+    def _mark(self, armed: bool) -> None:
+        """Show what is marked as unsure while the refine brush is in hand."""
+        node = self._node() if armed and self._app.brush.mode == "refine" else None
+        strokes = node.params["strokes"] if node else ()
+        marked = (strokes, self._view, self._picture and self._picture.size)
+        if marked == self._marked:
+            return
+        self._marked = marked
+        dpg.delete_item(self._marks, children_only=True)
+        for stroke in strokes:
+            if stroke.mode == "refine" and not stroke.hidden:
+                self._line(stroke.points, stroke.size, "refine", self._marks)
 
     def _draw(self) -> None:
         """Draw the stroke under way."""
         self._clear()
+        self._line(self._gesture.points, self._app.brush.size, self._gesture.mode, self._trail)
+
+    def _line(self, points, brush_size: float, mode: str, parent: int | str) -> None:
+        """Draw a stroke's path as wide as the brush, in the colour of what it does."""
         size, view = self._picture.size, self._view
-        points = simplified(self._gesture.points, (size[0] * view.zoom, size[1] * view.zoom))
         path = [on_screen(view, size, point) for point in points]
-        radius = max(self._app.brush.radius(size, view.zoom), 0.5)
-        color = (*COLORS[self._gesture.mode], 128)
-        look = {"color": (0, 0, 0, 0), "fill": color, "thickness": 0, "parent": self._trail}
+        radius = max(brush_size * max(size) * view.zoom / 2, 0.5)
+        color = (*COLORS[mode], 128)
+        look = {"color": (0, 0, 0, 0), "fill": color, "thickness": 0, "parent": parent}
         if len(path) == 1:
             dpg.draw_circle(path[0], radius, segments=64, **look)
             return
         dpg.draw_polygon(_cap(path[0], path[1], radius), **look)
         for piece in unfolded(path):
-            dpg.draw_polyline(piece, color=color, thickness=radius * 2, parent=self._trail)
+            dpg.draw_polyline(piece, color=color, thickness=radius * 2, parent=parent)
             dpg.draw_polygon(_cap(piece[-1], piece[-2], radius), **look)
 
     def _clear(self) -> None:

@@ -16,10 +16,12 @@ import numpy as np
 
 from qr_nodes.imaging.resample import shrink, shrunk_size
 from qr_nodes.imaging.strips import strips
+from qr_nodes.tiled import Box
 from qr_nodes.types import Cutout
 
-Kind = Literal["cutout", "original", "alpha"]
-"""What of a cut-out is shown: with its alpha, its colour alone, or its alpha in grey."""
+Kind = Literal["cutout", "original", "alpha", "overlay"]
+"""What of a cut-out is shown: with its alpha, its colour alone, its alpha in grey, or its colour
+with what is removed half transparent, so that a tint behind it shows through."""
 
 CRISP = 2.0
 """Zoom from which on pixels are shown as squares."""
@@ -115,10 +117,22 @@ def level(
         if bottom < height:
             bottom = bottom // step * step
         if top < bottom:
-            made[top // step : -(-bottom // step)] = coarser(
-                _premultiplied(value, kind, slice(top, bottom)), step
-            )
+            box = slice(top, bottom), slice(0, width)
+            made[top // step : -(-bottom // step)] = coarser(_premultiplied(value, kind, box), step)
     return made
+
+
+def mend_level(
+    made: np.ndarray, value: Cutout | np.ndarray, kind: Kind, number: int, box: Box
+) -> None:
+    """Make a rectangle of a level anew, in place; `box` is in px of the value."""
+    step = 1 << number
+    whole = tuple(
+        slice(span.start // step * step, min(-(-span.stop // step) * step, side))
+        for span, side in zip(box, value.shape[:2], strict=True)
+    )
+    rows, columns = (slice(span.start // step, -(-span.stop // step)) for span in whole)
+    made[rows, columns] = coarser(_premultiplied(value, kind, whole), step)
 
 
 def coarser(pixels: np.ndarray, step: int) -> np.ndarray:
@@ -149,18 +163,23 @@ def thumbnail(value: Cutout | np.ndarray, side: int) -> np.ndarray:
     return cv2.cvtColor(level(small, "cutout", 0), cv2.COLOR_mRGBA2RGBA)
 
 
-def _premultiplied(value: Cutout | np.ndarray, kind: Kind, rows: slice) -> np.ndarray:
-    """Give some rows of a value as (h, w, 4) uint8, colour multiplied by alpha."""
-    if not isinstance(value, Cutout) or kind == "alpha":
-        alpha = value.alpha if isinstance(value, Cutout) else value
-        return cv2.cvtColor(_bytes(alpha[rows]), cv2.COLOR_GRAY2RGBA)
-    color = _bytes(value.color[rows])
-    if kind == "original" or (value.alpha.strides == (0, 0) and value.alpha.flat[0] == 1):
-        return cv2.cvtColor(color, cv2.COLOR_RGB2RGBA)
-    pixels = cv2.cvtColor(color, cv2.COLOR_RGB2RGBA)
-    alpha = _bytes(value.alpha[rows])
+def _premultiplied(value: Cutout | np.ndarray, kind: Kind, box: Box) -> np.ndarray:
+    """Give some rows and columns of a value as (h, w, 4) uint8, colour multiplied by alpha."""
+    if not isinstance(value, Cutout):
+        return cv2.cvtColor(_bytes(value[box]), cv2.COLOR_GRAY2RGBA)
+    if kind == "alpha":
+        return cv2.cvtColor(_bytes(value.tiles.window(box)), cv2.COLOR_GRAY2RGBA)
+    pixels = cv2.cvtColor(_bytes(value.color[box]), cv2.COLOR_RGB2RGBA)
+    if kind == "original":
+        return pixels
+    matte = value.tiles.window(box)
+    if matte.strides == (0, 0) and matte.flat[0] == 1:
+        return pixels
+    alpha = _bytes(matte)
     if alpha.min() == 255:
         return pixels
+    if kind == "overlay":
+        alpha = cv2.convertScaleAbs(alpha, alpha=0.5, beta=127.5)
     cv2.insertChannel(alpha, pixels, 3)
     return cv2.cvtColor(pixels, cv2.COLOR_RGBA2mRGBA)
 
@@ -208,13 +227,20 @@ def render(
         stop = min(max(math.ceil(first + size * scale) + 2, start + 1), length)
         window.append(slice(start, stop))
         matrix[axis, axis], matrix[axis, 2] = scale, first - start
-    seen = cv2.warpAffine(
-        np.ascontiguousarray(pixels[window[1], window[0]]),
-        matrix,
-        (width, height),
-        flags=(cv2.INTER_NEAREST if crisp else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    part = pixels[window[1], window[0]]
+    left, top = (round(first) for first in matrix[:, 2])
+    inside = 0 <= top <= part.shape[0] - height and 0 <= left <= part.shape[1] - width
+    if scale == 1 and inside:
+        # Pixel on pixel: there is nothing to blend, as the view's place is whole.
+        seen = np.ascontiguousarray(part[top : top + height, left : left + width])
+    else:
+        seen = cv2.warpAffine(
+            np.ascontiguousarray(part),
+            matrix,
+            (width, height),
+            flags=(cv2.INTER_NEAREST if crisp else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     if cv2.extractChannel(seen, 3).min() < 255:
         seen = cv2.cvtColor(seen, cv2.COLOR_mRGBA2RGBA)
     np.multiply(seen, np.float32(1 / 255), out=out)

@@ -44,11 +44,11 @@ class Tiles:
         self._checks = _checks(self._live)
         self._under, self._over = dpg.add_draw_node(parent=parent), dpg.add_draw_node(parent=parent)
 
-    def lay(self, area: Area, backdrop: tuple[int, int, int] | None) -> None:
-        """Say where the picture is, and what is behind it: a colour, or None for checks."""
+    def lay(self, area: Area, backdrop: tuple[int, ...] | None) -> None:
+        """Say where the picture is, and what is behind it: RGB or RGBA, or None for checks."""
         left, top, right, bottom = area
         empty = left >= right or top >= bottom
-        color = (*(backdrop or (0, 0, 0)), 255)
+        color = (*(backdrop or (0, 0, 0)), 255)[:4]
         dpg.configure_item(
             self._backdrop,
             pmin=(left, top),
@@ -64,11 +64,19 @@ class Tiles:
         for place, tile in self._tiles.items():
             tile.lay(area if place in needed else None, checks=backdrop is None)
 
-    def fill(self, paint: Callable[[tuple[int, int], np.ndarray], None]) -> None:
-        """Have the shown parts painted: `paint(corner, out)` fills out (h, w, 4) float32."""
+    def fill(
+        self,
+        paint: Callable[[tuple[int, int], np.ndarray], None],
+        within: Area | None = None,
+    ) -> None:
+        """Have the shown parts painted: `paint(corner, out)` fills out (h, w, 4) float32.
+
+        With `within`, only what of them lies there: the rest is as it should be.
+        """
         for tile in self._tiles.values():
-            if tile.area is not None:
-                left, top, right, bottom = tile.area
+            part = tile.area and (overlap(tile.area, within) if within else tile.area)
+            if part is not None:
+                left, top, right, bottom = part
                 x, y = tile.corner
                 paint((left, top), tile.pixels[top - y : bottom - y, left - x : right - x])
                 if not tile.live:
@@ -127,6 +135,13 @@ class _Tile:
                 uv_max=((right - x) / SIDE, (bottom - y) / SIDE),
                 show=show,
             )
+
+
+def overlap(one: Area, other: Area) -> Area | None:
+    """Give what two areas share, or None."""
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right, bottom = min(one[2], other[2]), min(one[3], other[3])
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def _covering(area: Area) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""The row above the picture: what is shown behind it, fit, 100 % and the zoom."""
+"""The row above the picture: what is shown and behind it, fit, zoom, and what can be laid over."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 
 from qr_nodes.ui import theme
+from qr_nodes.ui.viewer_icons import SIDE, mode_icon, toggle_icon
 from qr_nodes.ui.viewer_picture import Kind
 
 MODES: dict[str, tuple[str, Kind, tuple[int, int, int] | None]] = {
@@ -15,12 +16,30 @@ MODES: dict[str, tuple[str, Kind, tuple[int, int, int] | None]] = {
     "black": ("Over black", "cutout", (0, 0, 0)),
     "white": ("Over white", "cutout", (255, 255, 255)),
     "color": ("Over a colour (right click chooses it)", "cutout", (128, 128, 128)),
+    "picture": ("Over a picture (right click chooses it)", "cutout", None),
     "original": ("The colours without transparency", "original", None),
     "alpha": ("The transparency alone: white is opaque", "alpha", None),
+    "overlay": (
+        "What is removed is tinted, Q (right click chooses the colour)",
+        "overlay",
+        (230, 30, 30),
+    ),
 }
-"""Name → tooltip, what of a cut-out is shown, and the colour behind it (None: checks)."""
+"""Name → tooltip, what of a cut-out is shown, and the colour behind it (None: checks).
 
-ICON = 18
+"picture" has checks behind it as long as there is no picture. The tint of "overlay" is the
+colour behind it: there the removed is half transparent.
+"""
+
+PICKED = ("color", "overlay")
+"""Modes whose colour can be chosen."""
+
+TOGGLES = {
+    "split": "Before and after, side by side, Y (right click chooses what is compared with)",
+    "loupe": "Loupe: the pixels at the mouse, Z",
+    "histogram": "Histogram of the soft edge, H",
+}
+"""What can be switched on and off → tooltip."""
 
 
 class Tools:
@@ -29,36 +48,55 @@ class Tools:
     Attributes
     ----------
     mode : a key of `MODES`
-    color : the one behind a cut-out in the mode "color"
+    colors : the ones of the modes that have one to choose
     bare : theme of a child window without padding
     """
 
     def __init__(self, viewer, parent: int | str):
         self._viewer = viewer
-        self.mode, self.color = "checker", MODES["color"][2]
+        self.mode = "checker"
+        self.colors = {name: MODES[name][2] for name in PICKED}
+        self._thumbnail: np.ndarray | None = None
         self._plain, self._chosen = _framed((0, 0, 0, 0)), _framed((*theme.ACCENT, 255))
         with dpg.theme() as self.bare, dpg.theme_component(dpg.mvAll):
             dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, 0, 0)
             dpg.add_theme_color(dpg.mvThemeCol_ChildBg, (24, 25, 28))
         self._registry = dpg.add_texture_registry()
         self._buttons: dict[str, int | str] = {}
-        with dpg.group(horizontal=True, parent=parent, horizontal_spacing=3):
+        self._pickers: dict[str, int | str] = {}
+        with dpg.group(horizontal=True, parent=parent, horizontal_spacing=2):
             for name, (tooltip, _, _) in MODES.items():
-                self._buttons[name] = button = dpg.add_image_button(
-                    self._icon(name), width=ICON, height=ICON, callback=partial(self._pressed, name)
-                )
-                with dpg.tooltip(button, delay=0.4):
+                self._button(name, self._icon(name), tooltip, partial(self._pressed, name))
+            dpg.add_spacer(width=3)
+            for name, tooltip in TOGGLES.items():
+                icon = self._texture(toggle_icon(name))
+                self._button(name, icon, tooltip, partial(self._toggled, name))
+                self.switch(name, False)
+            dpg.add_spacer(width=3)
+            for label, tooltip, call in (
+                ("Fit", "The whole picture, 0", lambda: viewer.fit()),
+                ("100 %", "A screen pixel for each of the picture's, 1", lambda: viewer.actual()),
+            ):
+                with dpg.tooltip(dpg.add_button(label=label, callback=call), delay=0.4):
                     dpg.add_text(tooltip)
-            dpg.add_spacer(width=4)
-            dpg.add_button(label="Fit", callback=lambda: viewer.fit())
-            dpg.add_button(label="100 %", callback=lambda: viewer.actual())
-            dpg.add_spacer(width=4)
+            dpg.add_spacer(width=3)
             self._zoom = dpg.add_text("")
         dpg.bind_item_theme(self._zoom, theme.text(theme.FAINT))
-        with dpg.popup(self._buttons["color"], mousebutton=dpg.mvMouseButton_Right):
-            self._picker = dpg.add_color_picker(
-                (*self.color, 255), no_alpha=True, width=200, callback=self._recolored
-            )
+        for name in PICKED:
+            with dpg.popup(self._buttons[name], mousebutton=dpg.mvMouseButton_Right):
+                self._pickers[name] = dpg.add_color_picker(
+                    (*self.colors[name], 255),
+                    no_alpha=True,
+                    width=200,
+                    callback=partial(self._recolored, name),
+                )
+        for name, call in (
+            ("picture", lambda: viewer.choose_backdrop()),
+            ("split", lambda: viewer.choose_other()),
+        ):
+            with dpg.item_handler_registry() as handlers:
+                dpg.add_item_clicked_handler(dpg.mvMouseButton_Right, callback=call)
+            dpg.bind_item_handler_registry(self._buttons[name], handlers)
         self.choose(self.mode)
 
     @property
@@ -69,63 +107,74 @@ class Tools:
     @property
     def backdrop(self) -> tuple[int, int, int] | None:
         """The colour behind a cut-out, or None for checks."""
-        return self.color if self.mode == "color" else MODES[self.mode][2]
+        return self.colors.get(self.mode, MODES[self.mode][2])
 
     def choose(self, name: str) -> None:
         """Make a mode the one in use."""
         if name in MODES:
             self.mode = name
-        for key, button in self._buttons.items():
-            dpg.bind_item_theme(button, self._chosen if key == self.mode else self._plain)
+        for key in MODES:
+            self.switch(key, key == self.mode)
+
+    def switch(self, name: str, on: bool) -> None:
+        """Show whether a mode or a toggle is on."""
+        dpg.bind_item_theme(self._buttons[name], self._chosen if on else self._plain)
 
     def following(self) -> str:
-        """Give the mode after the one in use."""
-        names = list(MODES)
-        return names[(names.index(self.mode) + 1) % len(names)]
+        """Give the mode after the one in use; one that has no picture to show is passed over."""
+        names = [name for name in MODES if name != "picture" or self._thumbnail is not None]
+        place = names.index(self.mode) if self.mode in names else -1
+        return names[(place + 1) % len(names)]
 
     def zoomed(self, zoom: float | None) -> None:
         """Show the zoom, or nothing for None."""
-        text = "" if zoom is None else f"{zoom * 100:.3g} %"
+        digits = ".0f" if zoom and zoom >= 1 else ".3g"
+        text = "" if zoom is None else f"{zoom * 100:{digits}} %"
         if dpg.get_value(self._zoom) != text:
             dpg.set_value(self._zoom, text)
+
+    def recolor(self, name: str, color: tuple[int, ...]) -> None:
+        """Take another colour for a mode of `PICKED`."""
+        dpg.set_value(self._pickers[name], [*color, 255])
+        self._follow(name)
+
+    def depict(self, pixels: np.ndarray | None) -> None:
+        """Take the (h, w, 3) uint8 picture of the mode "picture", or None."""
+        self._thumbnail = pixels
+        self._redraw("picture")
+
+    def _button(self, name: str, texture: int | str, tooltip: str, call) -> None:
+        self._buttons[name] = dpg.add_image_button(texture, width=SIDE, height=SIDE, callback=call)
+        with dpg.tooltip(self._buttons[name], delay=0.4):
+            dpg.add_text(tooltip)
 
     def _pressed(self, name: str) -> None:
         self._viewer.mode(name)
 
-    def recolor(self, color: tuple[int, ...]) -> None:
-        """Take another colour for the mode "color"."""
-        dpg.set_value(self._picker, [*color, 255])
-        self._follow()
+    def _toggled(self, name: str) -> None:
+        self._viewer.toggle(name)
 
-    def _recolored(self) -> None:
-        self._follow()
-        self._viewer.mode("color")
+    def _recolored(self, name: str) -> None:
+        self._follow(name)
+        self._viewer.mode(name)
 
-    def _follow(self) -> None:
+    def _follow(self, name: str) -> None:
         """Take the picker's colour. Setting it while it is dragged would lose a grey's hue."""
-        self.color = tuple(round(value) for value in dpg.get_value(self._picker)[:3])
-        old = dpg.get_item_configuration(self._buttons["color"])["texture_tag"]
-        dpg.configure_item(self._buttons["color"], texture_tag=self._icon("color"))
+        picked = dpg.get_value(self._pickers[name])[:3]
+        self.colors[name] = tuple(round(value) for value in picked)
+        self._redraw(name)
+
+    def _redraw(self, name: str) -> None:
+        old = dpg.get_item_configuration(self._buttons[name])["texture_tag"]
+        dpg.configure_item(self._buttons[name], texture_tag=self._icon(name))
         dpg.delete_item(old)
 
     def _icon(self, name: str) -> int | str:
-        pixels = np.ones((ICON, ICON, 4), np.float32)
-        y, x = np.mgrid[:ICON, :ICON]
-        disk = np.clip(ICON * 0.36 + 0.5 - np.hypot(x - ICON / 2 + 0.5, y - ICON / 2 + 0.5), 0, 1)
-        back = self.color if name == "color" else MODES[name][2]
-        if name == "checker":
-            pixels[..., :3] = np.where((x // 6 + y // 6) & 1, 0.45, 0.75)[..., None]
-        elif name == "original":
-            pixels[..., :3] = np.where(
-                (y > ICON * 0.6)[..., None], (0.36, 0.5, 0.3), (0.5, 0.7, 0.9)
-            )
-        elif name == "alpha":
-            pixels[..., :3] = 0
-        else:
-            pixels[..., :3] = np.float32(back) / 255
-        figure = (1.0, 1.0, 1.0) if name == "alpha" else (0.85, 0.45, 0.3)
-        pixels[..., :3] += disk[..., None] * (np.float32(figure) - pixels[..., :3])
-        return dpg.add_static_texture(ICON, ICON, pixels.ravel(), parent=self._registry)
+        back = self._thumbnail if name == "picture" else self.colors.get(name, MODES[name][2])
+        return self._texture(mode_icon(name, back))
+
+    def _texture(self, pixels: np.ndarray) -> int | str:
+        return dpg.add_static_texture(SIDE, SIDE, pixels.ravel(), parent=self._registry)
 
 
 def _framed(color: tuple[int, int, int, int]) -> int | str:

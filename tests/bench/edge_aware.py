@@ -22,8 +22,10 @@ import cv2
 import msgspec
 import numpy as np
 
+from qr_nodes.imaging.correction import corrected
 from qr_nodes.imaging.edge_aware import EdgeAware
-from qr_nodes.imaging.strokes import TILE, draw_stroke, stroke_rect
+from qr_nodes.imaging.strokes import Trace
+from qr_nodes.tiled import SIDE as TILE
 from qr_nodes.types import Stroke
 
 SIZES = (0.01, 0.025, 0.06, 0.12)
@@ -91,6 +93,15 @@ def within(deep, side, size, mode, rng) -> Stroke | None:
     return stroke_of(path, size, mode, side.shape)
 
 
+def rectangle(stroke: Stroke, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Give the rows and columns that a stroke can change."""
+    boxes = list(Trace(stroke, *shape).boxes().values())
+    return tuple(
+        slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes))
+        for axis in (0, 1)
+    )
+
+
 def tiles(rows: slice, columns: slice):
     for y in range(rows.start // TILE * TILE, rows.stop, TILE):
         for x in range(columns.start // TILE * TILE, columns.stop, TILE):
@@ -129,16 +140,10 @@ def measure(folder: Path, count: int, levels, only, write: Path | None) -> None:
                         stroke = draw(deep, side, size, mode, rng)
                         if stroke is None:
                             continue
-                        rows, columns = stroke_rect(stroke, *alpha.shape)
-                        cover = np.zeros(
-                            (rows.stop - rows.start, columns.stop - columns.start), "f"
-                        )
-                        draw_stroke(
-                            cover,
-                            msgspec.structs.replace(stroke, mode="paint", edge_aware=0.0),
-                            shape=alpha.shape,
-                            origin=(rows.start, columns.start),
-                        )
+                        rows, columns = rectangle(stroke, alpha.shape)
+                        plain = msgspec.structs.replace(stroke, mode="paint", edge_aware=0.0)
+                        blank = np.zeros(alpha.shape, np.float32)
+                        cover = corrected(blank, [plain])[rows, columns]
                         scored, good = cover * ~ignore[rows, columns], right[rows, columns]
                         wrong, wanted = (scored * (1 - good)).sum(), (scored * good).sum()
                         if draw is along and wrong < max(1, 0.05 * wanted):

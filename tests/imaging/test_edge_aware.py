@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage import data
 
+from qr_nodes.imaging.correction import corrected
 from qr_nodes.imaging.edge_aware import EdgeAware, held_back
-from qr_nodes.imaging.strokes import draw_strokes
 from qr_nodes.types import Stroke
 
 SHAPE = (211, 317)
@@ -82,7 +82,7 @@ def test_a_longer_stroke_changes_nothing_beyond_the_reach_of_what_was_added(size
 
 def covered(stroke, shape=SHAPE):
     """What the plain brush covers, whatever the mode."""
-    return draw_strokes(np.zeros(shape, np.float32), [Stroke(stroke.points, stroke.size)])
+    return corrected(np.zeros(shape, np.float32), [Stroke(stroke.points, stroke.size)])
 
 
 def shares(color, stroke, wanted):

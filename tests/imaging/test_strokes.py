@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from qr_nodes.imaging.strokes import TILE, draw_stroke, draw_strokes, stroke_rect
+from qr_nodes.imaging.correction import corrected
+from qr_nodes.imaging.strokes import Trace
+from qr_nodes.tiled import SIDE
 from qr_nodes.types import Stroke, opaque
 
 SHAPE = (211, 317)
@@ -14,7 +16,7 @@ BEND = ((0.1, 0.2), (0.5, 0.8), (0.55, 0.3), (0.9, 0.35))
 
 
 def drawn(stroke, shape=SHAPE):
-    return draw_strokes(np.zeros(shape, np.float32), [stroke])
+    return corrected(np.zeros(shape, np.float32), [stroke])
 
 
 def distance(points, shape):
@@ -78,25 +80,25 @@ def test_a_path_that_turns_back_on_itself_does_not_build_up():
 def test_paint_and_erase_move_alpha_by_coverage_and_opacity():
     start = np.full(SHAPE, 0.4, np.float32)
     cover = drawn(Stroke(BEND, size=0.1, hardness=0.2))
-    painted = draw_strokes(start, [Stroke(BEND, 0.1, 0.2, 0.5)])
+    painted = corrected(start, [Stroke(BEND, 0.1, 0.2, 0.5)])
     np.testing.assert_allclose(painted, start + (1 - start) * cover * 0.5, atol=1e-6)
-    erased = draw_strokes(start, [Stroke(BEND, 0.1, 0.2, 0.5, mode="erase")])
+    erased = corrected(start, [Stroke(BEND, 0.1, 0.2, 0.5, mode="erase")])
     np.testing.assert_allclose(erased, start * (1 - cover * 0.5), atol=1e-6)
 
 
 def test_later_strokes_lie_over_earlier_ones():
     paint, erase = Stroke(BEND, hardness=1), Stroke(BEND, hardness=1, mode="erase")
-    assert draw_strokes(np.zeros(SHAPE, np.float32), [paint, erase]).max() < 0.3
-    assert draw_strokes(np.zeros(SHAPE, np.float32), [erase, paint]).max() == 1
+    assert corrected(np.zeros(SHAPE, np.float32), [paint, erase]).max() < 0.3
+    assert corrected(np.zeros(SHAPE, np.float32), [erase, paint]).max() == 1
 
 
 @pytest.mark.parametrize("hardness", [0, 0.8, 1])
 def test_half_and_double_size_agree_with_the_resampled_picture(hardness):
     shape = (240, 360)
     strokes = [Stroke(BEND, 0.05, hardness), Stroke(((0.3, 0.3), (0.9, 0.9)), 0.01, hardness)]
-    double = draw_strokes(np.zeros((480, 720), np.float32), strokes)
-    full = draw_strokes(np.zeros(shape, np.float32), strokes)
-    half = draw_strokes(np.zeros((120, 180), np.float32), strokes)
+    double = corrected(np.zeros((480, 720), np.float32), strokes)
+    full = corrected(np.zeros(shape, np.float32), strokes)
+    half = corrected(np.zeros((120, 180), np.float32), strokes)
     for big, small in ((double, full), (full, half)):
         shrunk = cv2.resize(big, small.shape[::-1], interpolation=cv2.INTER_AREA)
         off = np.abs(shrunk - small)
@@ -106,25 +108,44 @@ def test_half_and_double_size_agree_with_the_resampled_picture(hardness):
         assert off.max() < 0.2
 
 
-def test_nothing_changes_outside_the_stroke_rectangle():
-    stroke = Stroke(BEND, size=0.07)
-    alpha = drawn(stroke)
-    rows, columns = stroke_rect(stroke, *SHAPE)
-    assert alpha[rows.start : rows.start + 2].max() > 0
-    assert alpha[rows.stop - 2 : rows.stop].max() > 0
-    assert alpha[:, columns.start : columns.start + 2].max() > 0
-    assert alpha[:, columns.stop - 2 : columns.stop].max() > 0
-    alpha[rows, columns] = 0
-    assert not alpha.any()
+def test_no_tile_and_no_part_of_one_changes_outside_what_the_trace_names():
+    shape = (3 * SIDE - 40, 3 * SIDE - 9)
+    for stroke in (Stroke(BEND, size=0.07), Stroke(BEND[:2], size=0.3), Stroke(((1.2, 0.4),), 0.5)):
+        trace = Trace(stroke, *shape)
+        boxes = {place: trace.box(place) for place in trace.places()}
+        alpha = drawn(stroke, shape).copy()
+        assert alpha.any()
+        for box in filter(None, boxes.values()):
+            alpha[box] = 0
+        assert not alpha.any()
 
 
-def test_a_window_gets_the_same_pixels_as_the_whole():
-    stroke = Stroke(BEND, size=0.2, hardness=0.1, opacity=0.7)
-    shape = (TILE + 60, TILE + 90)
-    whole = drawn(stroke, shape)
-    window = np.zeros((150, 133), np.float32)
-    draw_stroke(window, stroke, shape=shape, origin=(101, 57))
+def test_a_window_gets_the_same_values_as_the_whole():
+    trace = Trace(Stroke(BEND, size=0.2, hardness=0.1, opacity=0.7), SIDE + 60, SIDE + 90)
+    whole = trace.coverage((slice(0, SIDE), slice(0, SIDE)))
+    window = trace.coverage((slice(101, 251), slice(57, 190)))
     np.testing.assert_array_equal(window, whole[101:251, 57:190])
+
+
+def test_a_stroke_that_grows_changes_only_the_tiles_of_its_end():
+    rng = np.random.default_rng(2)
+    path = tuple(map(tuple, (np.cumsum(rng.normal(0, 0.02, (60, 2)), 0) + 0.5).tolist()))
+    shape = (4 * SIDE - 3, 5 * SIDE - 7)
+    for since in (1, 20, 45):
+        grown, short = (Trace(Stroke(points, 0.02), *shape) for points in (path, path[:since]))
+        boxes = [trace.boxes(since) for trace in (grown, short)]
+        assert len(boxes[0].keys() | boxes[1].keys()) < 20
+        for place in grown.places() | short.places():
+            if (box := grown.box(place)) is not None:
+                one, other = np.array(grown.coverage(box)), np.array(short.coverage(box))
+                for found in boxes:
+                    if place in found:
+                        rows, columns = (
+                            slice(max(part.start - whole.start, 0), max(part.stop - whole.start, 0))
+                            for part, whole in zip(found[place], box, strict=True)
+                        )
+                        one[rows, columns] = other[rows, columns] = 0
+                np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -134,12 +155,12 @@ def test_a_window_gets_the_same_pixels_as_the_whole():
 )
 def test_a_matte_no_stroke_touches_is_passed_on(strokes):
     alpha = np.zeros(SHAPE, np.float32)
-    assert draw_strokes(alpha, strokes) is alpha
+    assert corrected(alpha, strokes) is alpha
 
 
 def test_an_opaque_matte_can_be_erased_and_is_not_written_to():
     alpha = opaque(*SHAPE)
-    erased = draw_strokes(alpha, [Stroke(((0.5, 0.5),), 0.5, mode="erase")])
+    erased = corrected(alpha, [Stroke(((0.5, 0.5),), 0.5, mode="erase")])
     assert erased.flags.c_contiguous
     assert erased.min() == 0
     assert alpha.min() == 1
@@ -152,7 +173,8 @@ def test_one_pixel_can_be_painted():
 def test_the_checkpoint_is_called_for_every_tile_and_may_stop():
     calls = []
     stroke = Stroke(((0.0, 0.0), (1.0, 1.0)), size=0.01)
-    draw_strokes(np.zeros((4 * TILE, 4 * TILE), np.float32), [stroke], lambda: calls.append(1))
+    blank = np.zeros((4 * SIDE, 4 * SIDE), np.float32)
+    corrected(blank, [stroke], checkpoint=lambda: calls.append(1))
     assert 4 <= len(calls) <= 10  # those on the diagonal and its corners, of 16
     with pytest.raises(ZeroDivisionError):
-        draw_strokes(np.zeros(SHAPE, np.float32), [stroke], lambda: 1 / 0)
+        corrected(np.zeros(SHAPE, np.float32), [stroke], checkpoint=lambda: 1 / 0)

@@ -12,11 +12,11 @@ import pytest
 
 from qr_nodes.engine import Event
 from qr_nodes.graph import Graph
-from qr_nodes.imaging.strokes import draw_strokes
+from qr_nodes.imaging.correction import corrected
 from qr_nodes.types import Cutout, Stroke
 from qr_nodes.ui import brush as brushes
 from qr_nodes.ui import viewer_brush
-from qr_nodes.ui.brush import Brush, Extent, Gesture, fraction, on_screen, simplified, unfolded
+from qr_nodes.ui.brush import Brush, Extent, Gesture, fraction, on_screen, unfolded
 from qr_nodes.ui.inspector_brush import LISTED, Settings
 from qr_nodes.ui.inspector_brush import Strokes as StrokeList
 from qr_nodes.ui.viewer_brush import Painter
@@ -26,17 +26,48 @@ from qr_nodes.ui.viewer_worker import Picture
 LEFT, RIGHT = 0, 1
 
 
+class Document:
+    """As much of the document as the painter knows: steps of undo by name."""
+
+    def __init__(self, graph):
+        self.past = [(graph, "", None)]
+        self.selected, self.viewed, self.live = "brush_edit", ("brush_edit",), False
+
+    @property
+    def graph(self):
+        return self.past[-1][0]
+
+    @graph.setter
+    def graph(self, graph):
+        self.past.append((graph, "set", None))
+
+    def quick(self, graph):
+        return self.live
+
+    def edit(self, graph, name, drag=None):
+        if drag is not None and self.past[-1][2] is drag:
+            self.past.pop()
+        self.past.append((graph, name, drag))
+
+    def retract(self, drag):
+        if self.past[-1][2] is drag:
+            self.past.pop()
+
+
 class App:
     """As much of the window as the painter knows."""
 
     def __init__(self):
         graph = Graph.chain("load", "brush_edit", "resize")
-        self.document = SimpleNamespace(graph=graph, selected="brush_edit", viewed=("brush_edit",))
+        self.document = Document(graph)
         self.brush, self.modal, self.edits, self.said = Brush(), False, [], []
 
     def edit(self, graph, name, drag=None):
-        self.document.graph = graph
+        self.document.edit(graph, name, drag)
         self.edits.append(name)
+
+    def sync(self):
+        pass
 
     def attempt(self, call, *arguments):
         return call(*arguments)
@@ -102,27 +133,61 @@ def test_a_place_on_the_screen_and_its_fraction_are_each_others_inverse():
     assert fraction(View(1 / 64, 0, 0), (10, 10), (9000, -9000)) == (10, -10)
 
 
+def drawn(places, scale=(1000, 1000), smoothing=0.0) -> Gesture:
+    gesture = Gesture(LEFT, "paint", smoothing)
+    for place in places:
+        gesture.add(place, scale)
+    return gesture
+
+
 def test_points_on_a_line_are_left_out_and_its_ends_stay():
-    line = [(x / 100, x / 50) for x in range(51)]
-    assert simplified(line, (1000, 1000)) == [line[0], line[-1]]
-    corner = [*((x / 50, 0.0) for x in range(50)), *((1.0, y / 50) for y in range(51))]
-    assert simplified(corner, (500, 500)) == [(0, 0), (1, 0), (1, 1)]
+    line = [(x / 1000, x / 500) for x in range(21)]
+    assert drawn(line).points == [line[0], line[-1]]
+    corner = [*((x / 1000, 0.0) for x in range(20)), *((0.02, y / 1000) for y in range(21))]
+    first, bend, last = drawn(corner).points
+    assert (first, last) == ((0, 0), (0.02, 0.02))
+    assert math.dist(bend, (0.02, 0)) <= 0.001
 
 
 def test_what_is_left_out_is_within_a_pixel_of_what_stays():
     ring = [(math.cos(a / 60), math.sin(a / 60)) for a in range(377)]
     path = [*ring, ring[0]]
-    kept = np.array(simplified(path, (200, 100))) * (200, 100)
-    assert 10 < len(kept) < 60
+    kept = np.array(drawn(path, (200, 100)).points) * (200, 100)
+    assert 20 < len(kept) < 90
     dense = np.concatenate([np.linspace(a, b, 200) for a, b in pairwise(kept)])
     gone = np.array(path) * (200, 100)
     away = np.hypot(*(gone[:, None] - dense[None]).transpose(2, 0, 1)).min(1)
     assert away.max() < brushes.TOLERANCE + 0.1
+    assert np.hypot(*np.diff(kept, axis=0).T).max() < brushes.LONGEST + 5
+
+
+def test_of_a_stroke_that_grows_only_the_last_piece_ever_changes():
+    rng = np.random.default_rng(1)
+    gesture, before = Gesture(LEFT, "paint"), []
+    for x, y in np.cumsum(rng.normal(0, 0.004, (300, 2)), 0).tolist():
+        gesture.add((x, y), (1000, 800))
+        points = gesture.points
+        assert points[: len(before) - 1] == before[:-1]
+        before = points
+    assert 20 < len(before) < 290
 
 
 @pytest.mark.parametrize("points", [[(0.5, 0.5)], [(0.1, 0.2), (0.3, 0.4)]])
 def test_a_click_and_a_single_step_stay_as_they_are(points):
-    assert simplified(points, (1000, 1000)) == points
+    assert drawn(points).points == points
+
+
+def test_a_smoothed_hand_pulls_the_brush_on_a_string():
+    rng = np.random.default_rng(1)
+    shaky = [(x / 500, 0.5 + float(rng.normal(0, 0.004))) for x in range(400)]
+    plain, smooth = (drawn(shaky, smoothing=part).points for part in (0.0, 1.0))
+    assert smooth[0] == shaky[0]
+    rough, calm = (np.ptp(np.array(points)[:, 1]) for points in (plain, smooth))
+    assert calm < 0.4 * rough
+    behind = (shaky[-1][0] - smooth[-1][0]) * 1000
+    assert behind == pytest.approx(brushes.STRING, abs=2)
+    # A move within the string's length moves nothing.
+    assert drawn([(0.5, 0.5), (0.55, 0.5)], smoothing=1.0).points == [(0.5, 0.5)]
 
 
 def test_a_path_is_cut_where_it_folds_back():
@@ -167,12 +232,25 @@ def test_the_radius_on_the_screen_is_of_the_longer_side():
 
 
 def test_a_gesture_becomes_a_stroke_with_the_brushs_settings():
-    gesture = Gesture(LEFT, "erase")
-    assert [gesture.add(point) for point in ((0.1, 0.5), (0.1, 0.5), (0.2, 0.5), (0.9, 0.5))] == [
-        *(True, False, True, True)
-    ]
-    stroke = gesture.stroke(Brush(0.1, 0.5, 0.25), (200, 100), 1.0)
-    assert stroke == Stroke(((0.1, 0.5), (0.9, 0.5)), 0.1, 0.5, 0.25, "erase")
+    gesture, scale = Gesture(LEFT, "erase"), (50, 50)
+    assert [gesture.add((x, 0.5), scale) for x in (0.1, 0.1, 0.2, 0.9)] == [True, False, True, True]
+    stroke = gesture.stroke(Brush(0.1, 0.5, 0.25, edge_aware=0.6))
+    assert stroke == Stroke(((0.1, 0.5), (0.9, 0.5)), 0.1, 0.5, 0.25, "erase", 0.6)
+
+
+def test_keys_take_the_refine_brush_and_edges_and_give_them_back():
+    brush = Brush()
+    brush.refine()
+    assert brush.mode == "refine"
+    brush.refine()
+    assert brush.mode == "paint"
+    brush.refine()
+    brush.swap()
+    assert brush.mode == "erase"
+    brush.heed()
+    assert brush.edge_aware == brushes.HEED
+    brush.heed()
+    assert brush.edge_aware == 0
 
 
 # ---- painting ------------------------------------------------------------------------------
@@ -180,7 +258,7 @@ def test_a_gesture_becomes_a_stroke_with_the_brushs_settings():
 
 def test_a_left_drag_paints_one_stroke_in_one_step(painter, app):
     draw(painter, (50, 120), (130, 120), (130, 120), (370, 120))
-    assert app.strokes == (Stroke(((0.1, 0.5), (0.9, 0.5)), 0.04, 0.8, 1.0, "paint"),)
+    assert app.strokes == (Stroke(((0.1, 0.5), (0.3, 0.5), (0.9, 0.5)), 0.04),)
     assert app.edits == ["Paint"]
 
 
@@ -195,7 +273,7 @@ def test_the_right_button_does_the_other_and_swapping_swaps_them(painter, app):
 
 def test_a_stroke_erases_where_the_mouse_was(painter, app):
     draw(painter, (50, 120), (370, 120), button=RIGHT)
-    alpha = draw_strokes(np.ones((100, 200), np.float32), app.strokes)
+    alpha = corrected(np.ones((100, 200), np.float32), app.strokes)
     assert (alpha[49:51, 20:180] == 0).all()
     assert (alpha[:44] == 1).all() and (alpha[56:] == 1).all()
 
@@ -217,7 +295,7 @@ def test_zooming_while_the_button_is_down_moves_nothing(painter, app):
     painter.move((210, 120))
     painter.frame(picture(), View(4.0, 0, 0), (0, 0))
     painter.release(LEFT, (720, 200))
-    assert app.strokes[0].points == ((0.1, 0.5), (0.9, 0.5))
+    assert app.strokes[0].points == ((0.1, 0.5), (0.5, 0.5), (0.9, 0.5))
 
 
 def test_the_middle_button_and_no_selected_brush_leave_the_mouse_alone(painter, app):
@@ -253,6 +331,61 @@ def test_a_stroke_can_be_given_up(painter, app):
     painter.press(LEFT, (50, 120))
     assert painter.give_up() and not trail(painter)
     painter.release(LEFT, (210, 120))
+    assert not app.strokes
+
+
+def test_where_the_picture_follows_the_stroke_is_in_the_graph_while_it_is_drawn(painter, app):
+    app.document.live = True
+    painter.press(RIGHT, (50, 120))
+    assert app.strokes[0].points == ((0.1, 0.5),)
+    painter.move((210, 120))
+    painter.move((370, 120))
+    assert app.strokes[0].points == ((0.1, 0.5), (0.5, 0.5), (0.9, 0.5))
+    assert not trail(painter)
+    painter.release(RIGHT, (370, 120))
+    assert [name for _, name, _ in app.document.past] == ["", "Erase"]
+    draw(painter, (50, 120))
+    assert [name for _, name, _ in app.document.past] == ["", "Erase", "Paint"]
+    assert len(app.strokes) == 2
+
+
+def test_a_live_stroke_that_is_given_up_leaves_no_step(painter, app):
+    app.document.live = True
+    painter.press(LEFT, (50, 120))
+    painter.move((210, 120))
+    assert painter.give_up()
+    assert len(app.document.past) == 1
+    painter.press(LEFT, (50, 120))
+    app.document.graph = app.document.graph.change("resize", bypass=True)  # by somebody else
+    painter.move((210, 120))
+    painter.release(LEFT, (210, 120))
+    assert [name for _, name, _ in app.document.past] == ["", "Paint", "set"]
+    assert len(app.strokes[0].points) == 1
+
+
+def test_refining_draws_what_is_marked_while_the_refine_brush_is_in_hand(painter, app):
+    app.document.live = True
+    app.brush.refine()
+    draw(painter, (50, 120), (90, 120))
+    assert app.strokes[0].mode == "refine"
+    painter.frame(painter._picture, VIEW, (50, 50))
+    assert dpg.get_item_children(painter._marks, 2)
+    app.brush.refine()
+    painter.frame(painter._picture, VIEW, (50, 50))
+    assert not dpg.get_item_children(painter._marks, 2)
+
+
+def test_ctrl_and_a_drag_change_size_and_hardness(painter, app):
+    app.held = frozenset({"Ctrl"})
+    app.brush = Brush(size=0.1, hardness=0.5)
+    assert painter.press(LEFT, (100, 100))
+    painter.move((120, 60))
+    assert app.brush.size == 0.2  # 20 px more of radius, of 400 px
+    assert app.brush.hardness == 0.7
+    assert painter.give_up()
+    assert (app.brush.size, app.brush.hardness) == (0.1, 0.5)
+    draw(painter, (100, 100), (90, 100))
+    assert app.brush.size == 0.05
     assert not app.strokes
 
 

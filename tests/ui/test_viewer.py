@@ -2,79 +2,23 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from typing import get_args
 
 import dearpygui.dearpygui as dpg
 import numpy as np
 import pytest
+from stubs import PANEL, cutout, drawn, settle, words
 
 from qr_nodes.engine import Event
 from qr_nodes.errors import GraphError, ParamError
 from qr_nodes.graph import Graph
-from qr_nodes.types import Cutout, Written
-from qr_nodes.ui.brush import Brush
-from qr_nodes.ui.loop import Loop
-from qr_nodes.ui.viewer import HINT, Viewer
+from qr_nodes.types import Written
+from qr_nodes.ui.settings import Background
 from qr_nodes.ui.viewer_picture import View
 from qr_nodes.ui.viewer_tiles import LIVE, Tiles
 from qr_nodes.ui.viewer_tools import MODES
+from qr_nodes.ui.viewer_words import HINT
 from qr_nodes.ui.viewer_worker import Picture
-
-PANEL = (600, 400)
-
-
-class App:
-    """As much of the window as the viewer knows."""
-
-    def __init__(self):
-        def fail(error):
-            raise error
-
-        graph = Graph.chain("load", "feather", "export").set_param("load", "path", "cat.jpg")
-        self.loop, self.modal = Loop(fail), False
-        self.document = SimpleNamespace(graph=graph, viewed=("feather",), selected="")
-        self.brush = Brush()
-
-
-@pytest.fixture
-def viewer(dpg_context, monkeypatch):
-    monkeypatch.setattr(dpg, "get_item_rect_size", lambda item: list(PANEL))
-    monkeypatch.setattr(dpg, "get_item_rect_min", lambda item: [0, 0])
-    with dpg.window():
-        parent = dpg.add_child_window()
-    made = Viewer(App(), parent)
-    made.frame()
-    yield made
-    made.close()
-
-
-def settle(viewer: Viewer, levels: int = 1) -> None:
-    """Take levels from the viewer's thread, then draw."""
-    viewer.frame()
-    for _ in range(levels):
-        call, arguments = viewer._app.loop.inbox.get(timeout=20)
-        call(*arguments)
-        viewer.frame()
-
-
-def cutout(height: int, width: int, value: int = 200) -> Cutout:
-    return Cutout(
-        np.full((height, width, 3), value, np.uint8), np.full((height, width), 0.5, np.float32)
-    )
-
-
-def drawn(viewer: Viewer) -> np.ndarray:
-    """Give the first tile's shown pixels."""
-    tile = viewer._tiles._tiles[0, 0]
-    left, top, right, bottom = tile.area
-    return tile.pixels[top:bottom, left:right]
-
-
-def words(viewer: Viewer) -> str:
-    """Give what is written over the picture."""
-    items = dpg.get_item_children(viewer._overlay, 2)
-    texts = [dpg.get_item_configuration(item).get("text") for item in items]
-    return " ".join(text for text in texts if text)
 
 
 def test_a_picture_is_fitted_and_its_caption_says_what_it_is(viewer):
@@ -176,7 +120,9 @@ def test_the_wheel_zooms_at_the_cursor_and_not_under_a_dialog(viewer, monkeypatc
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_every_mode_shows_what_it_says(viewer, name):
+def test_every_mode_shows_what_it_says(viewer, name, photo):
+    viewer._behind.use(str(photo))
+    settle(viewer)
     viewer.show(cutout(40, 30), 1.0, "Feather")
     settle(viewer)
     kind = MODES[name][1]
@@ -185,7 +131,9 @@ def test_every_mode_shows_what_it_says(viewer, name):
         settle(viewer)
     else:
         viewer.frame()
-    expected = {"cutout": (200, 0.5), "original": (200, 1.0), "alpha": (128, 1.0)}[kind]
+    expected = {
+        "cutout": (200, 0.5), "original": (200, 1.0), "alpha": (128, 1.0), "overlay": (200, 0.75),
+    }[kind]  # fmt: skip
     assert np.allclose(drawn(viewer)[..., 0] * 255, expected[0], atol=2)
     assert np.allclose(drawn(viewer)[..., 3], expected[1], atol=1 / 255)
     assert viewer.shown_mode == name
@@ -194,9 +142,9 @@ def test_every_mode_shows_what_it_says(viewer, name):
 def test_the_colour_behind_can_be_chosen(viewer):
     viewer.mode("color", "#10a0ff")
     assert (viewer.shown_mode, viewer.color) == ("color", "#10a0ff")
-    dpg.set_value(viewer._tools._picker, [1, 2, 3, 255])
+    dpg.set_value(viewer._tools._pickers["color"], [1, 2, 3, 255])
     viewer.mode("black")
-    dpg.get_item_callback(viewer._tools._picker)()
+    dpg.get_item_callback(viewer._tools._pickers["color"])()
     assert (viewer.shown_mode, viewer.color) == ("color", "#010203")
     viewer.show(cutout(40, 30), 1.0, "Feather")
     settle(viewer)
@@ -205,11 +153,20 @@ def test_the_colour_behind_can_be_chosen(viewer):
 
 
 def test_modes_follow_each_other_round(viewer):
-    met = []
-    for _ in MODES:
-        met.append(viewer.shown_mode)
-        viewer.next_mode()
-    assert (met, viewer.shown_mode) == (list(MODES), "checker")
+    def round() -> list[str]:
+        met = [viewer.shown_mode]
+        while viewer.next_mode() or viewer.shown_mode != met[0]:
+            met.append(viewer.shown_mode)
+        return met
+
+    assert round() == [name for name in MODES if name != "picture"]
+    viewer._tools.depict(np.zeros((20, 30, 3), np.uint8))
+    viewer._behind.path = "sea.jpg"
+    assert round() == list(MODES)
+
+
+def test_every_mode_can_be_remembered():
+    assert list(MODES) == list(get_args(Background))
 
 
 def test_a_mask_is_shown_in_grey(viewer):
@@ -269,7 +226,7 @@ def test_what_runs_for_the_picture_is_told_after_a_moment(viewer, monkeypatch):
     viewer.event(Event(1, "started", "feather"))
     viewer.frame()
     assert words(viewer) == ""
-    monkeypatch.setattr("qr_nodes.ui.viewer.PATIENCE", 0.0)
+    monkeypatch.setattr("qr_nodes.ui.viewer_words.PATIENCE", 0.0)
     viewer.event(Event(1, "progress", "feather", fraction=0.4))
     viewer.frame()
     assert words(viewer) == "Feather 40 %"

@@ -1,0 +1,135 @@
+"""What must run for a request: steps with their keys, worked out from the graph alone.
+
+A step is a node at a scale. Its key is a hash of what the node is and what it eats; no pixels
+are looked at. State, in `Files`: digests of files read, hashed again only when they change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from qr_nodes.errors import QrNodesError
+from qr_nodes.graph import Graph, Node
+
+StepId = tuple[str, float]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What somebody wants to see.
+
+    Attributes
+    ----------
+    graph : the graph as it was when it was asked
+    targets : ids of the nodes whose outputs are wanted
+    scale : size of a preview relative to the full picture; 1 for the result itself
+    id : tells runs apart in events
+    """
+
+    graph: Graph
+    targets: tuple[str, ...]
+    scale: float = 1.0
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node at a scale: what it is made of, and the key that follows from it.
+
+    Attributes
+    ----------
+    key : hash of everything its pixels depend on
+    inputs : input name → (step, output); "" alone for a shrunk copy of the full result
+    made_of : name → what it contributes, to tell what changed
+    """
+
+    key: bytes
+    inputs: Mapping[str, tuple[StepId, str]]
+    made_of: Mapping[str, Any]
+
+
+class Files:
+    """What lies outside the graph and decides about pixels: files read, weights."""
+
+    def __init__(self):
+        self._digests: dict[str, tuple[tuple, str]] = {}
+
+    def outside(self, node: Node) -> tuple[tuple[str, str], ...]:
+        """Give what a node's pixels depend on beside its values and inputs."""
+        reads = node.spec.reads
+        found = [(name, self._digest(node.params[name])) for name in reads if node.params[name]]
+        if node.spec.outside is not None:
+            try:
+                found.append(("weights", node.spec.outside(node.params)))
+            except QrNodesError as error:  # the node will meet it again, and fail, when it runs
+                found.append(("weights", str(error)))
+        return tuple(found)
+
+    def _digest(self, path: str) -> str:
+        """Hash a file's content, again only when its size or time of change is another."""
+        try:
+            stat = os.stat(path)
+            mark = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            if self._digests.get(path, (None,))[0] != mark:
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, lambda: blake2b(digest_size=16))
+                self._digests[path] = (mark, digest.hexdigest())
+            return self._digests[path][1]
+        except OSError as error:  # the node says so when it runs
+            return f"unreadable: {error.strerror}"
+
+
+def steps(request: RunRequest, files: Files) -> dict[StepId, Step]:
+    """Give every step the targets may need, sources first, with its key.
+
+    At a preview's scale, nodes that want the full picture stand there twice: as they run,
+    and shrunk.
+    """
+    graph, found = request.graph, {}
+    first: dict[bytes, StepId] = {}
+    for id in graph.upstream(request.targets):
+        node = graph.nodes[id]
+        if node.bypass:
+            continue
+        links = {name: graph.source(id, name) for name in node.spec.inputs}
+        outside = files.outside(node)
+        for scale in dict.fromkeys((1.0, request.scale)):
+            if node.spec.full_scale and scale < 1:
+                full = found[id, 1.0]
+                key = hashed(b"shrink", repr(scale).encode(), full.key)
+                step = Step(key, {"": (first[full.key], "")}, full.made_of)
+            else:
+                # Of steps with one key, the first stands for all: it alone runs.
+                inputs = {
+                    name: (first[found[link[0], scale].key], link[1])
+                    for name, link in links.items()
+                    if link
+                }
+                step = _step(node, scale, inputs, outside, found)
+            found[id, scale] = step
+            first.setdefault(step.key, (id, scale))
+    return found
+
+
+def _step(node: Node, scale: float, inputs: Mapping, outside: tuple, steps: Mapping) -> Step:
+    """Work out the key of a node at a scale from those of what it eats."""
+    parts = [node.digest, repr((scale, outside)).encode()]
+    made_of = {**node.params, **dict(outside)}
+    for name, (source, output) in inputs.items():
+        parts += [name.encode(), output.encode(), steps[source].key]
+        made_of[f"input {name!r}"] = steps[source].key
+    return Step(hashed(*parts), inputs, made_of)
+
+
+def hashed(*parts: bytes) -> bytes:
+    """Hash parts, each told from the next."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "little"))
+        digest.update(part)
+    return digest.digest()

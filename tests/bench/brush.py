@@ -1,0 +1,134 @@
+"""What a stroke of the brush costs: from the edit to the changed matte. Run by hand.
+
+    python tests/bench/brush.py
+
+A stroke is drawn point by point, as by a mouse; each point is an edit of the document, and its
+time runs until the engine's event with the new matte is there. By the picture's size and by the
+number of strokes before it; with Brush Edit last, with Feather after it, and the time that a
+graph with 500 strokes takes to open.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from qr_nodes.cache import Cache
+from qr_nodes.document import Document
+from qr_nodes.engine import Engine
+from qr_nodes.graph import Graph
+from qr_nodes.imaging.correction import Correction
+from qr_nodes.imaging.resample import shrink
+from qr_nodes.node import SPECS, Job, node
+from qr_nodes.types import Cutout, Stroke
+
+PIXELS = 1e6
+
+
+@node("Source", category="Stub")
+def bench_source(*, job: Job = Job()) -> Cutout:
+    """Give a disk in a picture of `PIXELS`."""
+    height = round((PIXELS / 1.5) ** 0.5 * job.scale)
+    width = round(height * 1.5)
+    y, x = np.ogrid[:height, :width]
+    y, x = y.astype(np.float32), x.astype(np.float32)
+    disk = (height * 0.3 - np.hypot(y - height / 2, x - width / 2)) / 20 + 0.5
+    alpha = np.clip(disk, 0, 1, dtype=np.float32)
+    return Cutout(np.full((height, width, 3), 90, np.uint8), alpha)
+
+
+SOURCE = SPECS.pop("bench_source")
+
+
+def say(what: str, value: str) -> None:
+    print(f"{what:<66} {value:>18}", flush=True)
+
+
+def random_strokes(count: int) -> tuple[Stroke, ...]:
+    rng = np.random.default_rng(count)
+    made = []
+    for _ in range(count):
+        points = rng.random(2) + np.cumsum(rng.normal(0, 0.01, (30, 2)), 0)
+        mode = "paint" if rng.random() < 0.5 else "erase"
+        made.append(Stroke(tuple(map(tuple, points.tolist())), 0.01, mode=mode))
+    return tuple(made)
+
+
+def opened(pixels: float, strokes: int, *after: str) -> tuple[Document, str]:
+    """Give a document with strokes, computed in full, and the node that is viewed."""
+    global PIXELS
+    PIXELS = pixels
+    graph = Graph().add(SOURCE, "source").add("brush_edit", "brush").connect("source", "brush")
+    graph = graph.set_param("brush", "strokes", random_strokes(strokes))
+    last = "brush"
+    for id in after:
+        graph = graph.add(id, id).connect(last, id)
+        last = id
+    engine = Engine(Cache(3 << 30), shrink=shrink)
+    document = Document(engine, Graph(), lambda graph: int(pixels), watch_all=True)
+    document.open(graph, last)
+    document.select("brush")
+    assert document.settle(600)
+    list(document.drain(1))
+    return document, last
+
+
+def latencies(document: Document, viewed: str, points: int = 60) -> list[float]:
+    """Draw one stroke point by point; give the seconds from each edit to the changed matte."""
+    before = document.graph.nodes["brush"].params["strokes"]
+    times, path = [], []
+    for step in range(points):
+        path.append((0.3 + 0.004 * step, 0.4 + 0.05 * math.sin(step / 8)))
+        stroke = Stroke(tuple(path), 0.02)
+        began = time.perf_counter()
+        graph = document.graph.set_param("brush", "strokes", (*before, stroke))
+        run = document.edit(graph, "Paint", drag="bench")
+        while True:
+            event = document.events.get(timeout=60)
+            if event.run == run and event.node == viewed and event.kind == "done":
+                break
+        assert event.scale == 1
+        times.append(time.perf_counter() - began)
+        time.sleep(0.008)
+    return times
+
+
+def close(document: Document) -> None:
+    document.close()
+    document.engine.close()
+
+
+def main() -> None:
+    sys.setswitchinterval(0.0005)
+    print(f"{os.cpu_count()} cores; median and 95th percentile of 60 points of a stroke, ms")
+    for after in ((), ("feather",)):
+        for megapixels in (1, 12, 24, 50):
+            document, viewed = opened(megapixels * 1e6, 1, *after)
+            times = latencies(document, viewed)
+            say(f"brush{''.join(f' → {id}' for id in after)}, {megapixels} MP", _words(times))
+            close(document)
+    for count in (1, 100, 1000):
+        document, viewed = opened(24e6, count)
+        say(f"brush, 24 MP, {count} strokes before", _words(latencies(document, viewed)))
+        close(document)
+    began = time.perf_counter()
+    document, _ = opened(24e6, 500)
+    took = time.perf_counter() - began
+    say("a graph with 500 strokes, 24 MP: opened, preview and full", f"{took:.2f} s")
+    began = time.perf_counter()
+    Correction((4000, 6000)).drawn(random_strokes(500))
+    say("… drawing the strokes once takes", f"{time.perf_counter() - began:.2f} s")
+    close(document)
+
+
+def _words(times: list[float]) -> str:
+    return f"{statistics.median(times) * 1e3:.1f}, {np.quantile(times, 0.95) * 1e3:.1f}"
+
+
+if __name__ == "__main__":
+    main()
