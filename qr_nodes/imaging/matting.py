@@ -70,6 +70,7 @@ def refined_alpha(
     trust: float = 0.3,
     contrast: float = 0.1,
     checkpoint: Callable[[], None] = lambda: None,
+    doubted: np.ndarray | None = None,
 ) -> np.ndarray:
     """Solve for alpha in the unsure band.
 
@@ -86,6 +87,8 @@ def refined_alpha(
         How much is cut off either end of alpha, in halves.
     checkpoint : callable
         Called every few ms.
+    doubted : (H, W) float32 in [0, 1] or None
+        How far `guess` does not count for a pixel of the band, whatever `trust`.
 
     Returns
     -------
@@ -115,7 +118,10 @@ def refined_alpha(
     )
     picture = _planes(color_small)
     checkpoint()
-    target, weight = _wanted(picture, matte, band, trust, checkpoint)
+    believed = np.float32(trust > 0)
+    if doubted is not None:
+        believed = believed * (1 - _shrunk(doubted[box], step, checkpoint))
+    target, weight = _wanted(picture, matte, band, trust, believed, checkpoint)
     lines = _solve(picture, target, weight, checkpoint)
     lines = np.pad(lines.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)), mode="edge")
     for y, x in corners:
@@ -174,27 +180,31 @@ def _planes(color: np.ndarray) -> np.ndarray:
     return np.multiply(color.transpose(2, 0, 1), scale, order="C")
 
 
-def _wanted(picture, matte, band, trust, checkpoint) -> tuple[np.ndarray, np.ndarray]:
-    """Give what alpha should be and how much that counts, before the colour lines are asked."""
+def _wanted(picture, matte, band, trust, believed, checkpoint) -> tuple[np.ndarray, np.ndarray]:
+    """Give what alpha should be and how much that counts, before the colour lines are asked.
+
+    `believed`, 0 to 1, is how far the matte counts at all: one number, or one for each pixel.
+    """
     sure = band == 0
     # A network's matte fades over more pixels than its subject: take in its ends.
     stretched = np.clip((matte - np.float32(0.15)) / np.float32(0.7), 0, 1)
     target = np.where(sure, matte > 0.5, stretched)
-    doubt = np.square(2 * target - 1) * np.float32(0.02 if trust else 0)
+    doubt = np.square(2 * target - 1) * (np.float32(0.02) * believed)
     sides = _sides(picture, target, np.where(sure, np.float32(1), doubt), checkpoint)
     checkpoint()
     weight = np.full(matte.shape, HOLD, np.float32)
     planes = [x.reshape(3, -1) for x in (picture, *sides)]
+    believed = np.broadcast_to(believed, matte.shape)
     spots = np.flatnonzero(band)
     for some in (spots[i : i + GRAIN] for i in range(0, len(spots), GRAIN)):
         checkpoint()
         colors = [x.take(some, axis=1) for x in planes]
-        told = _told(*colors, stretched.ravel()[some], trust)
+        told = _told(*colors, stretched.ravel()[some], trust, believed.take(some))
         target.ravel()[some], weight.ravel()[some] = told
     return target, weight
 
 
-def _told(picture, fore, back, matte, trust) -> tuple[np.ndarray, np.ndarray]:
+def _told(picture, fore, back, matte, trust, believed) -> tuple[np.ndarray, np.ndarray]:
     """Give what colours (3, n) and matte (n,) say of alpha, and how much that counts."""
     apart = fore - back
     contrast = np.einsum("cn,cn->n", apart, apart)
@@ -204,8 +214,9 @@ def _told(picture, fore, back, matte, trust) -> tuple[np.ndarray, np.ndarray]:
     misfit = np.einsum("cn,cn->n", misfit, misfit)
     # Colours tell alpha where the two sides differ and their mixture explains the pixel; where
     # the sides are alike the matte there was has the word.
-    by_color = contrast / (contrast + 0.05) * np.exp(misfit / -0.01) * (0.05 if trust else 0.003)
-    by_matte = trust * (0.1 + 0.03 / (contrast + 0.01))
+    by_color = contrast / (contrast + 0.05) * np.exp(misfit / -0.01)
+    by_color *= 0.05 * believed + 0.003 * (1 - believed)
+    by_matte = trust * believed * (0.1 + 0.03 / (contrast + 0.01))
     both = by_color + by_matte + 1e-9
     return (by_color * told + by_matte * matte) / both, both
 

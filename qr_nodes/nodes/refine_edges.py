@@ -16,6 +16,7 @@ def refine_edges(
     cutout: Cutout,
     where: Mask | None = None,
     trimap: Mask | None = None,
+    unsure: Mask | None = None,
     *,
     width: Annotated[float, Param(0, 200, ui=(0, 40), unit="px")] = 2.0,
     trust: Annotated[float, Param(0, 100, unit="%")] = 30.0,
@@ -37,6 +38,9 @@ def refine_edges(
     trimap : Mask
         Black where all is background, white where all is subject, grey where to search. It
         takes the place of the matte, of width and of trust.
+    unsure : Mask
+        Where the matte is not to be believed, beside what it leaves open itself, such as what
+        the brush has marked. There only the picture's colours count.
     width : float
         How far from its contour the matte may be wrong. Hair that it misses needs more.
     trust : float
@@ -50,13 +54,22 @@ def refine_edges(
     """
     check_fits(where, cutout, "refine_edges.where")
     check_fits(trimap, cutout, "refine_edges.trimap")
-    if trimap is None and is_opaque(cutout.alpha):
+    check_fits(unsure, cutout, "refine_edges.unsure")
+    marked = None
+    if unsure is not None:
+        unsure = np.ascontiguousarray(unsure)
+        marked = (unsure > 0.5).view(np.uint8)
+    if trimap is None and is_opaque(cutout.alpha) and (marked is None or not marked.any()):
         return cutout
     if trimap is None:
         guess, trust = np.ascontiguousarray(cutout.alpha), trust / 100
-        unsure = unsure_band(guess, round(width), job.checkpoint)
+        band = unsure_band(guess, round(width), job.checkpoint)
     else:
         guess, trust = np.ascontiguousarray(trimap), 0.0
-        unsure = unsure_band(guess, 0, job.checkpoint)
-    alpha = refined_alpha(cutout.color, guess, unsure, trust, contrast / 100, job.checkpoint)
+        band = unsure_band(guess, 0, job.checkpoint)
+    if marked is not None:
+        band |= marked
+    alpha = refined_alpha(
+        cutout.color, guess, band, trust, contrast / 100, job.checkpoint, doubted=unsure
+    )
     return cutout.with_alpha(limited(alpha, cutout.alpha, where))

@@ -36,7 +36,9 @@ def test_a_disk_of_plain_colours_is_found_from_a_trimap(size, softness):
     assert np.abs(found - alpha).max() < 0.06
 
 
-def test_hair_before_a_photograph_is_found_from_a_trimap():
+@pytest.fixture(scope="module")
+def hair():
+    """A ball with threads of hair before a photograph: the picture and its true matte."""
     rng = np.random.default_rng(3)
     alpha = np.zeros((240, 320), np.float32)
     cv2.circle(alpha, (160, 120), 50, 1.0, -1)
@@ -46,10 +48,52 @@ def test_hair_before_a_photograph_is_found_from_a_trimap():
     alpha = cv2.GaussianBlur(alpha, None, 0.7)
     alpha[alpha < 0.01], alpha[alpha > 0.99] = 0, 1
     back = cv2.GaussianBlur(cv2.resize(data.coffee(), (320, 240)), None, 3)
-    picture = composite(np.array([235, 225, 90]), back, alpha)
+    return composite(np.array([235, 225, 90]), back, alpha), alpha
+
+
+def ball(radius):
+    return cv2.GaussianBlur(disk(240, 320, radius, softness=2), None, 2)
+
+
+def test_hair_before_a_photograph_is_found_from_a_trimap(hair):
+    picture, alpha = hair
     guess, unsure = trimap(alpha, 6)
     found = refined_alpha(picture, guess, unsure, trust=0, contrast=0)
     assert np.abs(found - alpha).sum() < 0.25 * np.abs(guess - alpha).sum()
+
+
+@pytest.mark.parametrize("radius", [48, 66], ids=["missed", "filled"])
+def test_hair_that_the_matte_has_wrong_is_found_where_it_is_doubted(hair, radius):
+    picture, alpha = hair
+    guess, unsure = ball(radius), trimap(alpha, 6)[1]
+    doubted = cv2.GaussianBlur(unsure.astype(np.float32), None, 1)
+    band = unsure_band(guess, 2) | unsure
+    plain = refined_alpha(picture, guess, band, contrast=0)
+    found = refined_alpha(picture, guess, band, contrast=0, doubted=doubted)
+    wrong = [np.abs(x - alpha)[unsure > 0].sum() for x in (guess, plain, found)]
+    assert wrong[2] < 0.3 * wrong[0] and wrong[2] < 0.5 * wrong[1]
+
+
+def test_doubt_nowhere_and_doubt_beside_a_trimap_change_nothing(hair):
+    picture, _ = hair
+    guess, nowhere = ball(48), np.zeros((240, 320), np.float32)
+    unsure = unsure_band(guess, 6)
+    for trust, doubted in ((0.3, nowhere), (0, nowhere), (0, nowhere + 1)):
+        np.testing.assert_array_equal(
+            refined_alpha(picture, guess, unsure, trust, doubted=doubted),
+            refined_alpha(picture, guess, unsure, trust),
+        )
+
+
+def test_more_doubt_goes_farther_from_the_matte(hair):
+    picture, alpha = hair
+    guess, unsure = ball(48), trimap(alpha, 6)[1]
+    errors = []
+    for doubt in (0, 0.25, 0.5, 0.75, 1):
+        doubted = unsure * np.float32(doubt)
+        found = refined_alpha(picture, guess, unsure, contrast=0, doubted=doubted)
+        errors.append(np.abs(found - alpha).sum())
+    assert (np.diff(errors) < 0).all()
 
 
 def test_a_blurred_matte_gets_its_edge_back():

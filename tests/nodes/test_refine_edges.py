@@ -75,7 +75,68 @@ def test_width_finds_what_a_hard_mask_missed(coarse, truth):
     assert error(far, truth) < 0.5 * error(near, truth)
 
 
-@pytest.mark.parametrize("socket", ["where", "trimap"])
+@pytest.fixture
+def hairy(truth):
+    """The disk with threads all around, and a matte that knows nothing of them."""
+    alpha = truth.copy()
+    for turn in np.linspace(0, 2 * np.pi, 60):
+        ends = [(65 + np.cos(turn) * r, 48 + np.sin(turn) * r) for r in (25, 42)]
+        cv2.polylines(alpha, [np.int32(ends)], False, 1.0, 1)
+    alpha = cv2.GaussianBlur(alpha, None, 0.6)
+    alpha[alpha < 0.01], alpha[alpha > 0.99] = 0, 1
+    color = alpha[..., None] * [220, 120, 30] + (1 - alpha[..., None]) * [20, 40, 200]
+    return Cutout(np.rint(color).astype(np.uint8), cv2.GaussianBlur(truth, None, 1)), alpha
+
+
+def ring(inner, outer):
+    """What the brush has marked: 1 between two distances from the middle, with a soft rim."""
+    y, x = np.mgrid[:97, :131]
+    distance = np.hypot(x - 65, y - 48)
+    return np.float32(np.clip(distance - inner + 0.5, 0, 1) * np.clip(outer + 0.5 - distance, 0, 1))
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
+def test_hair_that_the_matte_missed_is_found_where_it_is_marked_as_unsure(hairy, hard):
+    cutout, truth = hairy
+    if hard:
+        cutout = cutout.with_alpha(np.round(cutout.alpha))
+    plain = refine_edges(cutout, contrast=0.0).alpha
+    found = refine_edges(cutout, None, None, ring(24, 46), contrast=0.0).alpha
+    assert error(found, truth) < 0.25 * error(plain, truth)
+
+
+def test_beyond_what_is_marked_as_unsure_the_matte_is_as_without(coarse):
+    unsure = ring(20, 40)
+    unsure[:, :70] = 0
+    found, plain = refine_edges(coarse, None, None, unsure).alpha, refine_edges(coarse).alpha
+    assert np.abs(found - plain)[:, 75:].max() > 0.05
+    np.testing.assert_allclose(found[:, :50], plain[:, :50], atol=0.02)
+    nothing = refine_edges(coarse, None, None, np.zeros_like(unsure)).alpha
+    np.testing.assert_array_equal(nothing, plain)
+
+
+def test_what_is_marked_as_unsure_is_searched_beside_the_trimaps_grey(hairy):
+    cutout, truth = hairy
+    trimap = np.round(cutout.alpha)
+    left, right = trimap.copy(), ring(24, 46)
+    left[(right > 0.5) & (np.arange(131) < 65)] = 0.5
+    right[:, :65] = 0
+    one = refine_edges(cutout, None, left, contrast=0.0).alpha
+    both = refine_edges(cutout, None, left, right, contrast=0.0).alpha
+    assert error(both[:, 70:], truth[:, 70:]) < 0.25 * error(one[:, 70:], truth[:, 70:])
+    assert error(both[:, :60], truth[:, :60]) < 0.02
+
+
+def test_a_photograph_without_a_matte_is_searched_where_it_is_marked(coarse):
+    photo = Cutout(coarse.color, opaque(*coarse.shape))
+    unsure = ring(24, 36)
+    found = refine_edges(photo, None, None, unsure).alpha
+    assert (found[unsure == 0] == 1).all()
+    assert refine_edges(photo, None, None, np.zeros_like(unsure)) is photo
+    assert refine_edges(photo, None, None, opaque(*coarse.shape)).shape == photo.shape
+
+
+@pytest.mark.parametrize("socket", ["where", "trimap", "unsure"])
 def test_a_mask_of_another_size_is_refused(coarse, socket):
     with pytest.raises(SocketError, match=rf"refine_edges\.{socket}: a mask of 5 × 4 px"):
         refine_edges(coarse, **{socket: np.ones((4, 5), np.float32)})
