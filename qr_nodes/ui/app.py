@@ -109,6 +109,8 @@ class App:
     def typing(self) -> bool:
         """Say whether a text field has the keyboard."""
         item = dpg.get_focused_item()
+        if any(map(dpg.is_mouse_button_down, (0, 1, 2))):
+            return False  # whatever the mouse is held down in is active
         return bool(dpg.does_item_exist(item) and dpg.get_item_state(item).get("active"))
 
     def run(self, id: str) -> None:

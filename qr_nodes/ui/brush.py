@@ -20,7 +20,7 @@ from qr_nodes.ui.viewer_picture import View
 SIZES = (0.0005, 2.0)
 """Smallest and largest brush, in fractions of the picture's longer side."""
 
-HEED = 0.5
+HEED = 0.6
 """How far edges hold the brush back when a key switches that on."""
 
 STEP = 2**0.25

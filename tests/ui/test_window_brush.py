@@ -41,7 +41,7 @@ def picture() -> np.ndarray:
 def window(open_window, home, tmp_path, picture):
     """Open a window with a Brush Edit node selected."""
     Image.fromarray(picture).save(tmp_path / "photo.png")
-    graph = Graph.chain("load", "brush_edit")
+    graph = Graph.chain("load", "brush_edit", "export")
     graph = graph.set_param("load", "path", str(tmp_path / "photo.png"))
     save_graph(graph, tmp_path / "mine.qrgraph")
     layout = {"window": (1600, 1000), "place": (0, 0), "welcome": False, "background": "black"}
@@ -62,14 +62,16 @@ def place(window: Window, picture: np.ndarray, zoom: float | None) -> tuple[floa
     """Find zoom and top left corner of the picture on the screen by what is seen of it."""
     shot = seen(window)
     if zoom is None:
-        columns = np.flatnonzero((shot[..., 0] > 200).mean(0) > 0.5)
+        row = window.shot()[VIEWER[1] + 200, 905:]
+        columns = np.flatnonzero((row[:, 0] > 200) & (row[:, 2] < 60))
         zoom = (columns.max() - columns.min() + 1) / SIZE[0]
-    part = shot[150:250, 200:360, 1]
+    part, own = shot[20:370, 20:540, 1], np.uint8(shot[20:370, 20:540, 0] > 200)
     large = cv2.resize(picture[..., 1], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
-    match = cv2.matchTemplate(large, part, cv2.TM_CCOEFF_NORMED)
-    _, best, _, (x, y) = cv2.minMaxLoc(match)
-    assert best > 0.97
-    return zoom, VIEWER[0] + 200 - x, VIEWER[1] + 150 - y
+    # Strokes drawn before are no part of the picture.
+    match = cv2.matchTemplate(large, part, cv2.TM_SQDIFF, mask=own)
+    least, _, (x, y), _ = cv2.minMaxLoc(match)
+    assert (least / own.sum()) ** 0.5 < 12
+    return zoom, VIEWER[0] + 20 - x, VIEWER[1] + 20 - y
 
 
 def draw(window: Window, places, button: int = 3, keep: bool = False) -> None:
@@ -167,7 +169,7 @@ def test_the_picture_follows_while_the_button_is_down_and_esc_takes_it_back(wind
     wait(lambda: (seen(window)[..., 0] > 200).sum() > whole - 600, 10, "the picture as it was")
     window.do("mouseup", 3)
     file = tmp_path / "mine.qrgraph"
-    assert "strokes" not in window.saved(file)["nodes"]["brush_edit"].get("params", {})
+    assert not window.saved(file)["nodes"]["brush_edit"]["params"].get("strokes")
 
 
 def test_keys_take_size_edges_and_the_refine_brush(window, tmp_path):
@@ -185,9 +187,9 @@ def test_keys_take_size_edges_and_the_refine_brush(window, tmp_path):
     file = tmp_path / "mine.qrgraph"
     paint, refine, small = window.saved(file)["nodes"]["brush_edit"]["params"]["strokes"]
     assert paint["size"] == 0.08
-    assert paint["edge_aware"] == 0.5
+    assert paint["edge_aware"] == 0.6
     assert refine["mode"] == "refine"
-    assert "edge_aware" not in refine
+    assert refine["edge_aware"] == 0
     assert small["size"] < 0.07
     window.key("ctrl+z", "ctrl+z", "ctrl+z")
-    assert "strokes" not in window.saved(file)["nodes"]["brush_edit"].get("params", {})
+    assert not window.saved(file)["nodes"]["brush_edit"]["params"].get("strokes")
