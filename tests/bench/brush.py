@@ -1,11 +1,14 @@
 """What a stroke of the brush costs: from the edit to the changed matte. Run by hand.
 
     python tests/bench/brush.py
+    xvfb-run -s "-screen 0 1600x1000x24" python tests/bench/brush.py --window
 
 A stroke is drawn point by point, as by a mouse; each point is an edit of the document, and its
 time runs until the engine's event with the new matte is there. By the picture's size and by the
 number of strokes before it; with Brush Edit last, with Feather after it, and the time that a
-graph with 500 strokes takes to open.
+graph with 500 strokes takes to open. With --window: in how many frames the stroke is on the screen
+after the mouse has moved, and the main thread's work for it; with GALLIUM_NOOP=1 in the
+environment only the program's own share of a frame counts.
 """
 
 from __future__ import annotations
@@ -103,6 +106,50 @@ def close(document: Document) -> None:
     document.engine.close()
 
 
+def window() -> None:
+    """Draw a stroke in a real window, as the mouse's handlers would, and count frames."""
+    global PIXELS
+    from qr_nodes.ui.app import opened
+
+    sys.setswitchinterval(0.0005)
+    app = opened()
+    for megapixels in (1, 12, 24, 50):
+        PIXELS = megapixels * 1e6
+        app.engine.cache.clear()
+        app.document.pixels = lambda graph: int(PIXELS)
+        graph = Graph().add(SOURCE, "source").add("brush_edit", "brush").connect("source", "brush")
+        graph = graph.add("load", "load").set_param("load", "path", "a picture")
+        app.show_graph(graph)
+        app.view("brush")
+        app.document.select("brush")
+        viewer = app.viewer
+        settle = time.monotonic() + 3 + megapixels / 12
+        while time.monotonic() < settle:
+            app.loop.step()
+        painter, size = viewer._painter, viewer._present.size
+        places = [(200 + 3 * step, 150 + step) for step in range(60)]
+        painter.press(0, places[0])
+        frames, times = [], []
+        for place in places[1:]:
+            before = viewer._present
+            painter.move(place)
+            for count in range(1, 30):
+                began = time.thread_time()
+                app.loop.step()
+                times.append(time.thread_time() - began)
+                if viewer._present is not before:
+                    break
+            frames.append(count)
+        painter.release(0, places[-1])
+        say(
+            f"window, {size[0]} × {size[1]} px: frames until filled, median and most",
+            f"{statistics.median(frames):.0f}, {max(frames)}",
+        )
+        say("… main thread's CPU a frame, median and most, ms", _words(times))
+    app.close()
+    os._exit(0)
+
+
 def main() -> None:
     sys.setswitchinterval(0.0005)
     print(f"{os.cpu_count()} cores; median and 95th percentile of 60 points of a stroke, ms")
@@ -131,4 +178,4 @@ def _words(times: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    window() if "--window" in sys.argv else main()
