@@ -131,7 +131,7 @@ def inserted(graph: Graph, id: str, target: tuple[str, str]) -> Graph | None:
 
 
 def continued(graph: Graph, before: str, id: str) -> Graph:
-    """Put the new node `id` after `before`: linked from it, and feeding what it fed.
+    """Put the new node `id` after `before`: linked from it, and feeding what its main output fed.
 
     What follows moves one column to the right where there is no room.
 
@@ -140,9 +140,13 @@ def continued(graph: Graph, before: str, id: str) -> Graph:
     SocketError
         `id` takes nothing that `before` gives.
     """
-    followers = [key for key, source in graph.links.items() if source[0] == before]
+    main, *others = graph.node(before).spec.outputs or [""]
+    followers = [key for key, source in graph.links.items() if source == (before, main)]
     left, top = graph.node(before).pos
     graph = graph.connect(before, id).change(id, pos=(left + COLUMN, top))
+    for name in others:  # what both call alike belongs together: what is marked as unsure
+        if name in graph.node(id).spec.inputs:
+            graph = graph.connect(before, id, output=name, input=name)
     for target, input in followers if graph.node(id).spec.outputs else ():
         with suppress(QrNodesError):
             graph = graph.connect(id, target, input=input)

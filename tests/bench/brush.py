@@ -116,7 +116,7 @@ def window() -> None:
     for megapixels in (1, 12, 24, 50):
         PIXELS = megapixels * 1e6
         app.engine.cache.clear()
-        app.document.pixels = lambda graph: int(PIXELS)
+        app.document.pixels = lambda graph, pixels=PIXELS: int(pixels)
         graph = Graph().add(SOURCE, "source").add("brush_edit", "brush").connect("source", "brush")
         graph = graph.add("load", "load").set_param("load", "path", "a picture")
         app.show_graph(graph)
@@ -133,7 +133,7 @@ def window() -> None:
         for place in places[1:]:
             before = viewer._present
             painter.move(place)
-            for count in range(1, 30):
+            for count in range(1, 30):  # noqa: B007
                 began = time.thread_time()
                 app.loop.step()
                 times.append(time.thread_time() - began)

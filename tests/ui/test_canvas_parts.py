@@ -151,6 +151,18 @@ def test_a_node_goes_into_a_link_only_if_it_is_free_and_fits(branched):
     assert edits.inserted(masks, "free", key) is None
 
 
+def test_refine_edges_after_the_brush_takes_what_the_brush_marks():
+    graph = edits.continued(
+        Graph.chain("load", "brush_edit", "export").add("refine_edges"), "brush_edit", "refine_edges"
+    )
+    assert graph.links["refine_edges", "cutout"] == ("brush_edit", "cutout")
+    assert graph.links["refine_edges", "unsure"] == ("brush_edit", "unsure")
+    assert graph.links["export", "cutout"] == ("refine_edges", "cutout")
+    graph = edits.continued(graph.add("feather"), "brush_edit", "feather")
+    assert graph.links["refine_edges", "cutout"] == ("feather", "cutout")
+    assert graph.links["refine_edges", "unsure"] == ("brush_edit", "unsure")
+
+
 def test_a_chain_is_continued_with_room_for_the_new_node():
     graph = edits.continued(
         Graph.chain("load", "feather", "export").add("smooth"), "load", "smooth"
