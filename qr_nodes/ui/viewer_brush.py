@@ -287,7 +287,7 @@ class Painter:
         size, view = self._picture.size, self._view
         path = [on_screen(view, size, point) for point in points]
         radius = max(brush_size * max(size) * view.zoom / 2, 0.5)
-        color = (*COLORS[mode], 128)
+        color = (*COLORS[mode], 128 if parent == self._trail else 64)
         look = {"color": (0, 0, 0, 0), "fill": color, "thickness": 0, "parent": parent}
         if len(path) == 1:
             dpg.draw_circle(path[0], radius, segments=64, **look)

@@ -62,8 +62,8 @@ def random_strokes(count: int) -> tuple[Stroke, ...]:
     return tuple(made)
 
 
-def opened(pixels: float, strokes: int, *after: str) -> tuple[Document, str]:
-    """Give a document with strokes, computed in full, and the node that is viewed."""
+def opened(pixels: float, strokes: int, *after: str) -> tuple[Document, str, float]:
+    """Give a document with strokes, computed in full, the node viewed, and seconds it took."""
     global PIXELS
     PIXELS = pixels
     graph = Graph().add(SOURCE, "source").add("brush_edit", "brush").connect("source", "brush")
@@ -74,11 +74,13 @@ def opened(pixels: float, strokes: int, *after: str) -> tuple[Document, str]:
         last = id
     engine = Engine(Cache(3 << 30), shrink=shrink)
     document = Document(engine, Graph(), lambda graph: int(pixels), watch_all=True)
-    document.open(graph, last)
     document.select("brush")
+    began = time.perf_counter()
+    document.open(graph, last)
     assert document.settle(600)
+    took = time.perf_counter() - began
     list(document.drain(1))
-    return document, last
+    return document, last, took
 
 
 def latencies(document: Document, viewed: str, points: int = 60) -> list[float]:
@@ -155,17 +157,15 @@ def main() -> None:
     print(f"{os.cpu_count()} cores; median and 95th percentile of 60 points of a stroke, ms")
     for after in ((), ("feather",)):
         for megapixels in (1, 12, 24, 50):
-            document, viewed = opened(megapixels * 1e6, 1, *after)
+            document, viewed, _ = opened(megapixels * 1e6, 1, *after)
             times = latencies(document, viewed)
             say(f"brush{''.join(f' → {id}' for id in after)}, {megapixels} MP", _words(times))
             close(document)
     for count in (1, 100, 1000):
-        document, viewed = opened(24e6, count)
+        document, viewed, _ = opened(24e6, count)
         say(f"brush, 24 MP, {count} strokes before", _words(latencies(document, viewed)))
         close(document)
-    began = time.perf_counter()
-    document, _ = opened(24e6, 500)
-    took = time.perf_counter() - began
+    document, _, took = opened(24e6, 500)
     say("a graph with 500 strokes, 24 MP: opened, preview and full", f"{took:.2f} s")
     began = time.perf_counter()
     Correction((4000, 6000)).drawn(random_strokes(500))

@@ -153,7 +153,9 @@ def test_a_node_goes_into_a_link_only_if_it_is_free_and_fits(branched):
 
 def test_refine_edges_after_the_brush_takes_what_the_brush_marks():
     graph = edits.continued(
-        Graph.chain("load", "brush_edit", "export").add("refine_edges"), "brush_edit", "refine_edges"
+        Graph.chain("load", "brush_edit", "export").add("refine_edges"),
+        "brush_edit",
+        "refine_edges",
     )
     assert graph.links["refine_edges", "cutout"] == ("brush_edit", "cutout")
     assert graph.links["refine_edges", "unsure"] == ("brush_edit", "unsure")
