@@ -31,7 +31,7 @@ import peers
 from PIL import Image
 
 from qr_nodes import resources
-from qr_nodes.batch import override, run
+from qr_nodes.batch import cli_engine, override, run
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
 from qr_nodes.inference import store
@@ -57,7 +57,7 @@ def main() -> None:
             rows[name or folder] = _scores(pictures, Path(folder), {})
         for row in options.rows:
             out = _folder(options, scratch, row)
-            seconds = _ours(row, options.set, pictures, out)
+            seconds = _ours(row, options, pictures, out)
             rows[row] = _scores(pictures, out, seconds)
     _print(rows, pictures, options)
     if options.json:
@@ -78,6 +78,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="COLUMN=VALUE")
     parser.add_argument("--halves", type=int, default=0, help="random halves to judge apart")
     parser.add_argument("--by-kind", action="store_true")
+    parser.add_argument(
+        "--reuse", action="store_true", help="ask no network twice; seconds then tell nothing"
+    )
     parser.add_argument("--keep", type=Path, help="folder to leave the cut-outs in")
     parser.add_argument("--json", help="file for every picture's errors")
     return parser.parse_args()
@@ -121,10 +124,11 @@ def _rembg(name: str, pictures: dict, out: Path) -> dict[str, float]:
     return peers.rembg(interpreter, store.fetch(model), paths, out, REMBG[how])
 
 
-def _ours(row: str, settings: list[str], pictures: dict, out: Path) -> dict[str, float]:
+def _ours(row: str, options, pictures: dict, out: Path) -> dict[str, float]:
     name, *own = row.split()
-    graph = override(load_graph(name), [*settings, *own])
-    engine, seconds = Engine(Cache(0)), {}
+    graph = override(load_graph(name), [*options.set, *own])
+    engine = cli_engine() if options.reuse else Engine(Cache(0))
+    seconds: dict[str, float] = {}
     picture, about = next(iter(pictures.items()))
     list(run(graph, about["path"], out / f"{picture}.png", engine=engine))  # loads the networks
     for picture, about in pictures.items():
