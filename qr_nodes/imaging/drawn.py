@@ -17,7 +17,7 @@ RADIUS = 6
 FLAT = 1e-4
 """Colour variance of a window that has no edge to follow."""
 
-HAZE = 0.1
+HAZE = 0.15
 """What is cut off either end of the matte: a network's doubt, spread over all of the picture."""
 
 TILE = 256
