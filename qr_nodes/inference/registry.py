@@ -61,6 +61,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     output : what the network's first output is: a matte from 0 to 1, its logits, or a score
         per class of which the first is background
     stretch : spread the matte over 0 to 1
+    flexible : takes pictures of other sizes too, in steps of 32 px, whatever its file says
     kind : "matte" for a picture's matte; "refiner" for one that needs a trimap as well
     commercial : whether the weights may be used commercially
     page : where the weights' authors describe them
@@ -78,6 +79,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     divide: Literal["image max", "255", "none"] = "image max"
     output: Literal["matte", "logits", "classes"] = "matte"
     stretch: bool = True
+    flexible: bool = False
     kind: Literal["matte", "refiner"] = "matte"
     commercial: Literal["yes", "no", "unclear"] = "unclear"
     page: str = ""

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 
 from qr_nodes.errors import DeviceError, ModelError
+from qr_nodes.imaging.consensus import (
+    HALF_STEP,
+    Look,
+    agreed,
+    looks,
+    merged,
+    small_subject,
+    stretched,
+    window,
+)
+from qr_nodes.imaging.drawn import drawn_to_edges
 from qr_nodes.imaging.lanczos import resize_unit, shrink_rgb
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, is_opaque
@@ -20,24 +32,33 @@ UNRELATED = 0.35
 """Neighbours that agree less than this are noise, on which a network may answer anything. Noise
 of many kinds stays below 0.29 from 8 px up; the same photographs exceed 0.77, and 0.40 when they
 are shrunk to 16 px. A smooth picture has 1."""
-HALF_STEP = 0.5 / 255
-"""A network never says quite 0 or 1. What rounds to them in 8 bits is taken to be meant so:
-the nodes that follow work where the matte is soft, a tenth of most pictures instead of all."""
+
+
+def _models(name: str) -> list:
+    """Give the models that a name such as "u2netp+u2net" means."""
+    from qr_nodes.inference import registry
+
+    models = [registry.find(part.strip()) for part in name.split("+")]
+    for model in models:
+        if model.kind != "matte":
+            raise ModelError(
+                f"{model.name} needs a trimap.", hint="Use a model that gives a matte."
+            )
+    return models
 
 
 def _identity(params: Mapping[str, Any]) -> str:
-    """Give what tells the chosen model's mattes from others: its weights and how it is fed."""
-    from qr_nodes.inference import registry
-
-    model = registry.find(params["model"])
-    return repr((model.checksum, *model.preprocessing, model.stretch))
+    """Give what tells the chosen models' mattes from others: their weights and how they are fed."""
+    return repr([(m.checksum, *m.preprocessing, m.stretch) for m in _models(params["model"])])
 
 
-@node("Segment", category="Matte", version=1, full_scale=True, outside=_identity)
+@node("Segment", category="Matte", version=2, full_scale=True, outside=_identity)
 def segment(
     cutout: Cutout,
     *,
     model: Annotated[str, Param(kind="model")] = "u2netp",
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    edges: Annotated[float, Param(0, 100, unit="%")] = 100.0,
     device: Annotated[str, Param(kind="device")] = "auto",
     require_gpu: bool = False,
     existing_alpha: Literal["multiply", "replace", "keep"] = "multiply",
@@ -50,7 +71,14 @@ def segment(
     cutout : Cutout
         Picture to cut out. What is transparent in it looks grey to the network.
     model : str
-        Network to use. `qr-nodes models list` shows them with their licences.
+        Network to use. `qr-nodes models list` shows them with their licences. Several names
+        joined by + are averaged.
+    quality : str
+        How often the network looks. Fast looks once; balanced also at smaller pictures, which
+        show it the whole; best at a larger one too, and once more closely at a small subject.
+    edges : float
+        How far the matte is drawn to the picture's own edges and cleared of haze. At 0 it is
+        what the network says.
     device : str
         What to run it on: auto, cpu, gpu, or the beginning of a device's name.
     require_gpu : bool
@@ -70,53 +98,138 @@ def segment(
         The weights are missing or damaged, or the network does not work.
     DeviceError
         There is no such device, or no GPU where one is required.
+
+    References
+    ----------
+    See `qr_nodes.imaging.consensus` and `qr_nodes.imaging.drawn`.
     """
     opaque = is_opaque(cutout.alpha)
     if existing_alpha == "keep" and not opaque:
         return cutout
     under = None if opaque or existing_alpha == "replace" else cutout.alpha
-    found = _matte(cutout.color, under, model, device, require_gpu, job)
+    asked = _Asked(cutout.color, under, _models(model), device, require_gpu, job)
+    found = _matte(asked, quality, edges / 100)
     if under is not None:
         found *= under
     return cutout.with_alpha(found)
 
 
-def _matte(color, under, name: str, device: str, require_gpu: bool, job: Job) -> np.ndarray:
-    """Give the network's matte at the size of `color`, stretched as the model asks."""
-    from qr_nodes.inference import registry
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What a run is about."""
 
-    model = registry.find(name)
-    if model.kind != "matte":
-        raise ModelError(f"{name} needs a trimap.", hint="Use a model that gives a matte.")
-    raw = _raw(model, color, under, device, require_gpu, job)
-    lowest, highest = float(raw.min()), float(raw.max())
-    if highest < FAINT:
-        job.note("Nothing was found in this picture, so all of it is transparent.")
-        return np.zeros(color.shape[:2], np.float32)
-    if model.stretch and highest > lowest:
-        raw = (raw - np.float32(lowest)) / np.float32(highest - lowest)
-    return resize_unit(raw, *color.shape[:2], margin=HALF_STEP, checkpoint=job.checkpoint)
+    color: np.ndarray
+    under: np.ndarray | None
+    models: list
+    device: str
+    require_gpu: bool
+    job: Job
+    told: list = field(default_factory=list)
 
 
-def _raw(model, color, under, device: str, require_gpu: bool, job: Job) -> np.ndarray:
-    """Give the network's own answer, kept apart; if a GPU fails, the CPU does it and says so."""
+def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
+    """Give the networks' matte at the size of the picture."""
+    shape, job = asked.color.shape[:2], asked.job
+    shown = [
+        (model, look)
+        for model in asked.models
+        for look in looks(quality, shape, model.size, model.flexible)
+    ]
+    answers = []
+    for place, (model, look) in enumerate(shown):
+        more = any(model is next_ for next_, _ in shown[place + 1 : place + 2])
+        answers.append(_raw(asked, model, look, more))
+        if place == 0 and answers[0].max() < FAINT:
+            job.note("Nothing was found in this picture, so all of it is transparent.")
+            return np.zeros(shape, np.float32)
+        job.progress((place + 1) / (len(shown) + 1))
+    stretch = all(model.stretch for model in asked.models)
+    answers = [
+        stretched(answer) if model.stretch and answer.max() >= FAINT else answer
+        for answer, (model, _) in zip(answers, shown, strict=True)
+    ]
+    if len(answers) == 1 and edges == 0:
+        return resize_unit(answers[0], *shape, margin=HALF_STEP, checkpoint=job.checkpoint)
+    matte = agreed(answers, [look.fine for _, look in shown], shape, stretch)
+    found = _drawn(asked, matte, edges, None)
+    box = small_subject(matte) if quality == "best" else None
+    if box is not None:
+        _look_closer(asked, matte, found, box, edges)
+    return found
+
+
+def _look_closer(asked, matte: np.ndarray, found: np.ndarray, box, edges: float) -> None:
+    """Put what the networks say of a small subject alone into `found`.
+
+    `box` is in cells of `matte`, which was agreed on before.
+    """
+    rows, columns = slice(box[0], box[2]), slice(box[1], box[3])
+    (height, width), (down, across) = found.shape, matte.shape
+    top, bottom = box[0] * height // down, box[2] * height // down
+    left, right = box[1] * width // across, box[3] * width // across
+    within = slice(top, bottom), slice(left, right)
+    shape, answers = (bottom - top, right - left), []
+    for model in asked.models:
+        answer = _raw(asked, model, Look(*model.size, box=(top, left, bottom, right)))
+        if answer.max() < FAINT:
+            return
+        answers.append(stretched(answer) if model.stretch else answer)
+    stretch = all(model.stretch for model in asked.models)
+    closer = agreed(answers, [True] * len(answers), shape, stretch)
+    closer = merged(resize_unit(matte[rows, columns], *closer.shape), closer, stretch)
+    asked.job.progress(0.95)
+    closer = _drawn(asked, closer, edges, within)
+    closer -= found[within]
+    closer *= window(*shape)
+    found[within] += closer
+
+
+def _drawn(asked, matte: np.ndarray, edges: float, within) -> np.ndarray:
+    """Give the matte at the size of the picture, or of a part of it, drawn to its edges."""
+    color, under, checkpoint = asked.color, asked.under, asked.job.checkpoint
+    if within is not None:
+        color, under = color[within], None if under is None else under[within]
+    if edges == 1:
+        return drawn_to_edges(color, matte, under, checkpoint)
+    found = resize_unit(matte, *color.shape[:2], margin=HALF_STEP, checkpoint=checkpoint)
+    if edges > 0:
+        found += np.float32(edges) * (drawn_to_edges(color, matte, under, checkpoint) - found)
+    return found
+
+
+def _raw(asked, model, look: Look, more: bool = False) -> np.ndarray:
+    """Give a network's own answer, kept apart; if a GPU fails, the CPU does it and says so."""
     from qr_nodes.inference import devices, session
+
+    color, under, job = asked.color, asked.under, asked.job
+    if look.box is not None:
+        top, left, bottom, right = look.box
+        color = color[top:bottom, left:right]
+        under = None if under is None else under[top:bottom, left:right]
+
+    def shown(height: int, width: int) -> np.ndarray:
+        rgb = shrink_rgb(color, under, height, width, checkpoint=job.checkpoint)
+        return np.ascontiguousarray(rgb[:, ::-1]) if look.mirrored else rgb
 
     def on(chosen: devices.Device) -> np.ndarray:
         def compute() -> np.ndarray:
-            height, width = map(min, color.shape, model.size)
-            rgb = shrink_rgb(color, under, height, width, checkpoint=job.checkpoint)
-            if _agreement(rgb) < UNRELATED:
-                return np.zeros(model.size, np.float32)
-            if (height, width) != model.size:  # enlarging would have made neighbours agree
-                rgb = shrink_rgb(color, under, *model.size, checkpoint=job.checkpoint)
-            return session.predict(model, _weights(model, job), rgb, chosen, job.checkpoint)
+            size = look.height, look.width
+            small = tuple(map(min, color.shape, size))
+            rgb = shown(*small)
+            if look.box is None and _agreement(rgb) < UNRELATED:
+                return np.zeros(size, np.float32)
+            if small != size:  # enlarging would have made neighbours agree
+                rgb = shown(*size)
+            path = _weights(model, job)
+            matte = session.predict(model, path, rgb, chosen, job.checkpoint, more)
+            return np.ascontiguousarray(matte[:, ::-1]) if look.mirrored else matte
 
         # Plug-ins for the CPU compute in their own way: kept apart from the CPU itself.
         kind = "cpu plug-in" if chosen.kind == "cpu" and chosen != devices.CPU else chosen.kind
-        parts = (model.checksum, *model.preprocessing, kind, under is None)
+        parts = (model.checksum, *model.preprocessing, *look.parts, kind, under is None)
         return job.memo("network", parts, compute, disk=True)
 
+    device, require_gpu = asked.device, asked.require_gpu
     chosen = devices.pick("gpu" if require_gpu and device == "auto" else device)
     if require_gpu and chosen.kind != "gpu":
         raise DeviceError(f"{chosen.name} is no GPU.", hint="Choose a GPU, or do not require one.")
@@ -125,7 +238,10 @@ def _raw(model, color, under, device: str, require_gpu: bool, job: Job) -> np.nd
     except DeviceError as error:
         if require_gpu or chosen == devices.CPU:
             raise
-        job.note(f"The CPU did this: {error.what}")
+        told = f"The CPU did this: {error.what}"
+        if told not in asked.told:
+            asked.told.append(told)
+            job.note(told)
         return on(devices.CPU)
 
 

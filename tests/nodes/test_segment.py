@@ -8,11 +8,12 @@ from PIL import Image
 
 from qr_nodes import resources
 from qr_nodes.errors import DeviceError, ModelError
+from qr_nodes.imaging.consensus import HALF_STEP
 from qr_nodes.inference import devices, registry, session, store
 from qr_nodes.inference.devices import CPU, Device
 from qr_nodes.node import Job
 from qr_nodes.nodes import find
-from qr_nodes.nodes.segment import HALF_STEP, segment
+from qr_nodes.nodes.segment import segment
 from qr_nodes.types import Cutout, opaque
 
 GPU = Device("Test GPU", "gpu", "CPUExecutionProvider")
@@ -43,7 +44,7 @@ def network(monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"weights")
         monkeypatch.setattr(store, "find", lambda *args: path)
-        run = lambda model, weights, rgb, device, checkpoint: answer(rgb, device)  # noqa: E731
+        run = lambda model, weights, rgb, device, checkpoint, more: answer(rgb, device)  # noqa: E731
         monkeypatch.setattr(session, "predict", run)
 
     return put
@@ -83,7 +84,7 @@ def plain(color, file):
 def test_a_photograph_gets_the_matte_of_a_plain_run(weights, name):
     color = getattr(skimage.data, name)()
     job = Notes()
-    matte = segment(cutout(color), device="cpu", job=job).alpha
+    matte = segment(cutout(color), quality="fast", edges=0, device="cpu", job=job).alpha
     np.testing.assert_allclose(matte, plain(color, weights), atol=0.51 / 255)
     assert matte.dtype == np.float32 and matte.flags.c_contiguous and not job.notes
 
@@ -91,9 +92,11 @@ def test_a_photograph_gets_the_matte_of_a_plain_run(weights, name):
 def test_every_depth_gives_the_same_matte(weights):
     color = skimage.data.chelsea()
     expected = segment(cutout(color)).alpha
+    plainly = segment(cutout(color), edges=0).alpha
     for other in (color.astype(np.uint16) * 257, color.astype(np.float32) / 255):
         found = segment(cutout(other))
-        np.testing.assert_array_equal(found.alpha, expected)
+        np.testing.assert_allclose(found.alpha, expected, atol=1e-5)
+        np.testing.assert_array_equal(segment(cutout(other), edges=0).alpha, plainly)
         assert found.color is other
 
 
@@ -147,10 +150,10 @@ def test_the_network_sees_grey_under_transparency(network):
 
 def test_a_matte_is_stretched_only_if_the_model_says_so(network, monkeypatch):
     network(lambda rgb, device: 0.5 * left_half(rgb, device) + 0.25)
-    assert segment(cutout(ramp())).alpha.max() == 1
+    assert segment(cutout(ramp()), edges=0).alpha.max() == 1
     still = msgspec.structs.replace(registry.find("u2netp"), stretch=False)
     monkeypatch.setattr(registry, "find", lambda name: still)
-    found = segment(cutout(ramp())).alpha
+    found = segment(cutout(ramp()), quality="fast", edges=0).alpha
     assert found[0, 0] == pytest.approx(0.75, abs=HALF_STEP)
     assert found[0, -1] == pytest.approx(0.25, abs=HALF_STEP)
 
@@ -159,20 +162,93 @@ def test_the_networks_answer_is_kept_apart(network):
     asked = []
     network(lambda rgb, device: asked.append(1) or left_half(rgb, device))
     job, given = Notes(), cutout(ramp(), np.ones((37, 53), np.float32) / 2)
-    first = segment(given, job=job).alpha
-    np.testing.assert_array_equal(segment(given, job=job).alpha, first)
+    first = segment(given, quality="fast", job=job).alpha
+    np.testing.assert_array_equal(segment(given, quality="fast", job=job).alpha, first)
+    segment(given, quality="fast", edges=40, job=job)
     assert len(asked) == 1
-    segment(given, existing_alpha="replace", job=job)  # the network sees another picture
-    assert len(asked) == 2
+    segment(given, quality="balanced", job=job)  # looks twice more
+    segment(given, quality="balanced", edges=0, job=job)
+    assert len(asked) == 3
+    segment(given, quality="best", job=job)
+    segment(given, quality="fast", job=job)
+    assert len(asked) == 4
+    # The network sees another picture.
+    segment(given, quality="fast", existing_alpha="replace", job=job)
+    assert len(asked) == 5
+
+
+def test_an_unsure_network_is_asked_at_other_sizes_and_mirrored(network):
+    seen = []
+    network(lambda rgb, device: seen.append(rgb) or left_half(rgb, device))
+    found = segment(cutout(ramp(300, 400)), quality="best", edges=0).alpha
+    assert [rgb.shape[:2] for rgb in seen] == [(320, 320), (224, 288), (224, 224), (288, 384)]
+    leftwards = [bool(rgb[0, 0, 0] > rgb[0, -1, 0]) for rgb in seen]
+    assert leftwards == [False, True, False, True]
+    # A mirrored answer is turned back: two say left, two right, so half is all they agree on.
+    assert abs(found[:, 40:160].mean() - found[:, 240:360].mean()) < 0.3
+
+
+def test_a_network_of_fixed_size_is_asked_at_that_size_only(network, monkeypatch):
+    seen = []
+    network(lambda rgb, device: seen.append(rgb.shape[:2]) or left_half(rgb, device))
+    fixed = msgspec.structs.replace(registry.find("u2netp"), flexible=False)
+    monkeypatch.setattr(registry, "find", lambda name: fixed)
+    segment(cutout(ramp(300, 400)), quality="best")
+    assert set(seen) == {(320, 320)} and len(seen) == 2
+
+
+def spot(rgb, device):
+    """Sure of what is red, and only of that."""
+    red = rgb[..., 0].astype(np.float32) - rgb[..., 1]
+    return np.clip(red / 100, 0, 1)
+
+
+def dotted(height=300, width=400):
+    """A grey ramp with a small red square."""
+    color = ramp(height, width)
+    color[140:170, 100:130] = 200, 20, 20
+    return color
+
+
+def test_a_small_subject_is_looked_at_again_alone(network):
+    seen = []
+    network(lambda rgb, device: seen.append(rgb) or spot(rgb, device))
+    found = segment(cutout(dotted()), quality="best").alpha
+    assert len(seen) == 5
+    red = (seen[4][..., 0] > seen[4][..., 1] + 50).mean()
+    assert 0.2 < red < 0.6  # it fills the picture now
+    true = np.zeros((300, 400), np.float32)
+    true[140:170, 100:130] = 1
+    assert np.abs(found - true).sum() < 0.05 * true.sum()
+
+
+def test_several_models_are_averaged(network, monkeypatch):
+    sure = [1.0, 0.5]
+    run = lambda model, *rest, **more: np.full(  # noqa: E731
+        model.size, sure[model.name == "u2net"], np.float32
+    )
+    network(left_half)
+    still = {
+        name: msgspec.structs.replace(registry.find(name), stretch=False)
+        for name in ("u2netp", "u2net")
+    }
+    monkeypatch.setattr(registry, "find", still.__getitem__)
+    monkeypatch.setattr(session, "predict", run)
+    found = segment(cutout(ramp()), model="u2netp + u2net", quality="fast", edges=0).alpha
+    assert 0.8 < found.mean() < 0.9  # halfway between the logits of 0.97 and of 0.5
+    with pytest.raises(KeyError):
+        segment(cutout(ramp()), model="u2netp+gone")
 
 
 def test_weights_and_preprocessing_are_part_of_the_key(monkeypatch):
     spec, model = find("segment"), registry.find("u2net")
     assert spec.full_scale
-    keys = {spec.outside({"model": name}) for name in registry.packaged()}
-    assert len(keys) == len(registry.packaged())
+    mattes = [name for name, listed in registry.packaged().items() if listed.kind == "matte"]
+    keys = {spec.outside({"model": name}) for name in mattes}
+    assert len(keys) == len(mattes)
     with pytest.raises(ModelError, match="there is no model"):
-        spec.outside({"model": "gone"})
+        spec.outside({"model": "u2net+gone"})
+    assert spec.outside({"model": "u2netp+u2net"}) not in keys
     for change in ({"stretch": False}, {"divide": "255"}, {"size": (64, 64)}):
         other = msgspec.structs.replace(model, **change)
         monkeypatch.setattr(registry, "find", lambda name, other=other: other)
@@ -191,7 +267,7 @@ def test_when_a_gpu_fails_the_cpu_finishes_and_says_so(network, monkeypatch):
     job = Notes()
     assert segment(cutout(ramp()), job=job).alpha[0, 0] == 1
     assert job.notes == ["The CPU did this: Test GPU failed: out of memory."]
-    assert [parts[-2] for _, parts in job.kept] == ["cpu"]
+    assert {parts[-2] for _, parts in job.kept} == {"cpu"}
 
 
 def test_a_required_gpu_that_fails_is_an_error(network, monkeypatch):
