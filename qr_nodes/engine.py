@@ -504,7 +504,10 @@ def _called(node: Node, values: Mapping, job: _NodeJob) -> dict[str, Any]:
         if before and (cutout := redone(spec, arguments, before)) is not None:
             return {"cutout": cutout}
         del before  # what it holds may be large, and is wanted no more
+    # Mattes in tiles are put together once for the whole call, however often the node asks.
+    whole = [v.alpha for v in arguments.values() if isinstance(v, Cutout) and not spec.resumes]
     given = spec.fn(**arguments)
+    del whole
     several = len(spec.outputs) > 1
     return {name: getattr(given, name) if several else given for name in spec.outputs}
 

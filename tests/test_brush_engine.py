@@ -263,3 +263,19 @@ def test_tiles_are_shared_between_the_versions_that_are_kept(engine):
         alpha(engine, graph.set_param("brush", "strokes", strokes))
     each = (engine.cache.used - before) / 30
     assert each < 6 * SIDE * SIDE * 4  # of a matte of 12 tiles and more
+
+
+def test_a_matte_in_tiles_is_put_together_once_for_a_call(engine, monkeypatch):
+    from qr_nodes.tiled import Tiled
+
+    made = []
+    whole = Tiled.whole
+
+    def spy(self):
+        made.append(whole(self))
+        return made[-1]
+
+    monkeypatch.setattr(Tiled, "whole", spy)
+    graph = chain("decontaminate").set_param("brush", "strokes", (Stroke(((0.5, 0.5),), 0.05),))
+    alpha(engine, graph, "decontaminate")
+    assert len({id(array) for array in made}) == 1

@@ -14,19 +14,19 @@ import sys
 import time
 from pathlib import Path
 
-PACKAGES = ("rembg[cpu]==2.0.86", "numpy", "Pillow")
+PACKAGES = ("rembg[cpu,cli]==2.0.86", "numpy", "Pillow")
 
 
 def python(folder: Path) -> str:
     """Give the interpreter of the environment in `folder`, made if it is not there."""
     where = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
     found, ready = folder.joinpath(*where), folder / "ready"
-    if not ready.exists():
+    if not ready.exists() or ready.read_text() != repr(PACKAGES):
         print(f"installing {PACKAGES[0]} into {folder}", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         install = [str(found), "-m", "pip", "install", "-q", *PACKAGES]
         subprocess.run(install, check=True)
-        ready.touch()
+        ready.write_text(repr(PACKAGES))
     return str(found)
 
 
