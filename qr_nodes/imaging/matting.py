@@ -24,13 +24,13 @@ SURE = 0.05
 WORK = 1_600_000
 """Most pixels of the finest level that is solved, rather than taken over."""
 
-SMALL = 700_000
+SMALL = 1_600_000
 """Most pixels of a picture whose own pixels are solved; in larger ones they tell little more."""
 
 STEPS = (2, 4, 8, 16, 24)
 """Steps of conjugate gradients per level, from the finest on."""
 
-FLAT = 2e-6
+FLAT = 1e-6
 """Colour variance of a window that tells nothing."""
 
 SIDE = 128

@@ -1,0 +1,214 @@
+"""How good the steps after the network are, each judged apart from it.
+
+    python tests/bench/parts.py FOLDER [matting|foreground|glass|contour ...]
+
+FOLDER is as for quality.py. matting solves trimaps made of the true mattes, with bands of 10
+and 30 px, beside pymatting's closed form; foreground estimates colours from the true matte
+beside pymatting's multi-level method; glass compares mattes with rembg's, a rough region drawn
+over the object or found by itself; contour needs no photographs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import cv2
+import metrics
+import numpy as np
+import peers
+from PIL import Image
+
+from qr_nodes import resources
+from qr_nodes.inference import store
+from qr_nodes.nodes.decontaminate import decontaminate
+from qr_nodes.nodes.feather import feather
+from qr_nodes.nodes.refine_edges import refine_edges
+from qr_nodes.nodes.segment import segment
+from qr_nodes.nodes.smooth import smooth
+from qr_nodes.nodes.transparency_fix import transparency_fix
+from qr_nodes.types import Cutout, opaque
+
+SOFT = 0.005
+"""Share of a true matte in between from which it is no mask."""
+
+
+def pictures(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Walk over names, colours and true mattes, hard masks left out."""
+    for path in sorted((folder / "images").iterdir()):
+        true = folder / "alpha" / f"{path.stem}.png"
+        if true.exists() and not (folder / "ignore" / true.name).exists():
+            alpha = np.asarray(Image.open(true).convert("L"), np.float32) / 255
+            if ((alpha > 0.05) & (alpha < 0.95)).mean() > SOFT:
+                yield path.stem, np.asarray(Image.open(path).convert("RGB")), alpha
+
+
+def trimap(true: np.ndarray, band: int) -> np.ndarray:
+    """Give 0, ½ and 1, sure only farther than `band` px from anything soft."""
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1,) * 2)
+    known = np.full(true.shape, 0.5, np.float32)
+    known[cv2.erode((true > 0.95).astype(np.uint8), disk) > 0] = 1
+    known[cv2.erode((true < 0.05).astype(np.uint8), disk) > 0] = 0
+    return known
+
+
+def ratio(mine: list[float], theirs: list[float]) -> float:
+    """Give the geometric mean of ratios."""
+    return math.exp(
+        statistics.fmean(math.log(a / b) for a, b in zip(mine, theirs, strict=True) if b)
+    )
+
+
+def compare(title: str, mine: dict, theirs: dict, keys: tuple[str, ...], times=None) -> None:
+    """Print each error of ours over the peer's: means' ratio and geometric mean."""
+    cells = []
+    for key in keys:
+        a, b = ([row[key] for row in rows.values() if key in row] for rows in (mine, theirs))
+        cells.append(f"{key} {np.mean(a) / np.mean(b):.2f} (each {ratio(a, b):.2f})")
+    if times:
+        cells.append(f"time {sum(times[0].values()) / sum(times[1].values()):.4f}")
+    print(f"{title}: {', '.join(cells)}", flush=True)
+
+
+def matting(folder: Path, python: str, scratch: Path) -> None:
+    for band in (10, 30):
+        pairs, ours, theirs, seconds, truths = [], {}, {}, {}, {}
+        for name, color, true in pictures(folder):
+            known = trimap(true, band)
+            began = time.perf_counter()
+            found = refine_edges(Cutout(color, opaque(*true.shape)), trimap=known).alpha
+            seconds[name] = time.perf_counter() - began
+            ours[name] = metrics.errors(found, true)
+            files = [str(scratch / f"{name}-{what}.npy") for what in ("color", "known", "found")]
+            np.save(files[0], (color / 255).astype(np.float32))
+            np.save(files[1], known)
+            pairs.append((*files[:2], str(scratch / f"{name}.npy")))
+            truths[name] = true
+        slow = peers.closed_form(python, pairs)
+        for name, true in truths.items():
+            found = np.load(scratch / f"{name}.npy")
+            theirs[name] = metrics.errors(found, true)
+        title = f"trimaps of {band} px, {len(ours)} pictures, ours over closed form"
+        compare(title, ours, theirs, ("SAD", "Grad"), (seconds, slow))
+
+
+def foreground(folder: Path, python: str, scratch: Path) -> None:
+    pairs, rows, seconds, known = [], {}, {}, {}
+    for name, color, true in pictures(folder):
+        path = folder / "fg" / f"{name}.jpg"
+        if not path.exists():
+            continue
+        pure = np.asarray(Image.open(path).convert("RGB"))
+        began = time.perf_counter()
+        found = decontaminate(Cutout(color, true)).color
+        seconds[name] = time.perf_counter() - began
+        full = true == 1
+        assert (found[full] == color[full]).all(), f"{name}: an opaque pixel changed"
+        untouched = metrics.errors(true, true, None, color, pure)
+        rows[name] = [metrics.errors(true, true, None, found, pure), untouched]
+        files = [str(scratch / f"{name}-{what}.npy") for what in ("color", "alpha")]
+        np.save(files[0], (color / 255).astype(np.float32))
+        np.save(files[1], true)
+        pairs.append((*files, str(scratch / f"{name}.npy")))
+        known[name] = true, pure
+    slow = peers.multi_level(python, pairs)
+    ours, theirs, untouched = {}, {}, {}
+    for name, (true, pure) in known.items():
+        found = np.rint(np.load(scratch / f"{name}.npy").clip(0, 1) * 255).astype(np.uint8)
+        ours[name], untouched[name] = rows[name]
+        theirs[name] = metrics.errors(true, true, None, found, pure)
+    for title, some in (("untouched", untouched), ("multi-level", theirs), ("ours", ours)):
+        means = (np.mean([row[key] for row in some.values()]) for key in ("recomp", "fgMAE"))
+        print(f"{title}: recomp, fgMAE {' / '.join(f'{mean:.2f}' for mean in means)}")
+    keys = ("recomp", "fgMAE")
+    compare("colours, ours over multi-level", ours, theirs, keys, (seconds, slow))
+
+
+def glass(folder: Path, python: str, scratch: Path) -> None:
+    with (folder / "manifest.csv").open(newline="") as file:
+        kinds = {row["name"]: row["kind"] for row in csv.DictReader(file)}
+    paths = [p for p in sorted((folder / "images").iterdir()) if p.stem in kinds]
+    clear = [path for path in paths if kinds[path.stem] == "transparent"]
+    peers.rembg(python, store.fetch("u2netp"), clear, scratch, {"only_mask": True})
+    others = []
+    for path in paths:
+        true = Image.open(folder / "alpha" / f"{path.stem}.png").convert("L")
+        true = np.asarray(true, np.float32) / 255
+        color = np.asarray(Image.open(path).convert("RGB"))
+        cut = segment(Cutout(color, opaque(*true.shape)), device="cpu")
+        before, after = (np.abs(c.alpha - true).mean() for c in (cut, transparency_fix(cut)))
+        if path not in clear:
+            others.append((before, after))
+            continue
+        plain = np.asarray(Image.open(scratch / f"{path.stem}.png"), np.float32) / 255
+        drawn = cv2.dilate((true > 0.02).astype(np.uint8), np.ones((41, 41), np.uint8))
+        drawn = np.abs(transparency_fix(cut, drawn.astype(np.float32)).alpha - true).mean()
+        plain = np.abs(plain - true).mean()
+        print(
+            f"{path.stem}: MAE over rembg's {plain:.3f}: Segment {before / plain:.2f}, found "
+            f"by itself {after / plain:.2f}, with a region {drawn / plain:.2f}"
+        )
+    before, after = np.mean(others, axis=0)
+    print(f"the other {len(others)}: MAE after over before {after / before:.4f}")
+
+
+def contour(folder: Path, python: str, scratch: Path) -> None:
+    y, x = np.mgrid[:600, :600].astype(np.float64)
+    angle, random = np.arctan2(y - 300, x - 300), np.random.default_rng(0)
+    wave = sum(0.6 * np.sin(k * angle + random.uniform(0, 6)) for k in (90, 131, 170))
+    far = np.hypot(y - 300, x - 300) - 200
+    shapes = {"wobble": np.clip(0.5 - far - wave, 0, 1), "steps": (far < 0).astype(float)}
+    round_ = np.clip(0.5 - far, 0, 1).astype(np.float32)
+    for title, true in shapes.items():
+        matte = true.astype(np.float32)
+        for amount in (1.5, 3.0):
+            cut = Cutout(np.zeros((600, 600, 3), np.uint8), matte)
+            found = smooth(cut, amount=amount).alpha
+            moved = float((found - matte).sum(dtype=np.float64)) / (2 * math.pi * 200)
+            # A true circle's own turn is no wobble.
+            own = metrics.wobble(round_)
+            less = (metrics.wobble(found) - own) / (metrics.wobble(matte) - own)
+            print(f"{title}, amount {amount}: {less:.2f} of it is left, moved {moved:+.3f} px")
+    across = math.cos(0.4) * (x - 300) + math.sin(0.4) * (y - 300)
+    down = math.cos(0.4) * (y - 300) - math.sin(0.4) * (x - 300)
+    turned = np.maximum(abs(across), abs(down))
+    square = np.clip(150.5 - turned, 0, 1).astype(np.float32)
+    found = smooth(Cutout(np.zeros((600, 600, 3), np.uint8), square)).alpha
+    corner = (abs(across) > 130) & (abs(down) > 130)
+    lost = 1 - float(found[corner].sum()) / float(square[corner].sum())
+    print(f"a turned square: its corners lose {100 * lost:.2f} % of their area")
+    for sigma in (0.5, 2.0, 10.0, 40.0):
+        hard = np.zeros((64, 600), np.float32)
+        hard[:, 300:] = 1
+        found = feather(Cutout(np.zeros((64, 600, 3), np.uint8), hard), sigma=sigma).alpha[32]
+        at = (np.arange(600) + 0.5 - 300) / (sigma * math.sqrt(2))
+        exact = np.array([0.5 + 0.5 * math.erf(v) for v in at])
+        off = np.abs(found - exact).max() * 255
+        print(f"feather {sigma} px: off the error function by {off:.2f} / 255")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    known = {"matting": matting, "foreground": foreground, "glass": glass, "contour": contour}
+    parser.add_argument("parts", nargs="*", choices=[*known, []], default=[])
+    options = parser.parse_args()
+    python = peers.python(resources.cache_folder("bench-peers"))
+    for part in options.parts or known:
+        with tempfile.TemporaryDirectory() as scratch:
+            known[part](options.folder, python, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()
