@@ -127,7 +127,9 @@ class Engine:
             if self.cache.get(plan[id].key) is not None:
                 continue
             spec, ended = graph.nodes[id[0]].spec, self.ended.get(id)
-            if ended is None or self.cache.get(ended.key) is None:
+            if ended is None or ended.node.spec is not spec:
+                return False
+            if self.cache.get(ended.key) is None:
                 return False
             if not spec.resumes and (spec.reach is None or ended.node is not graph.nodes[id[0]]):
                 return False
@@ -306,7 +308,9 @@ class _Run:
         eaten = [self.steps[source].key for source, _ in step.inputs.values()]
         job = _NodeJob(engine, flight, self.request.id, id, [node.spec.id.encode(), *eaten])
         job.reason = _reason(engine.history.get(id), step.made_of)
-        job.last = engine.ended.get(id)
+        last = engine.ended.get(id)
+        # Another graph, or an undone edit, may have another kind of node under this id.
+        job.last = last if last and last.node.spec is node.spec else None
         engine.history[id] = step.made_of
         del self.waiting[id]
         with engine.lock:

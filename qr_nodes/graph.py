@@ -19,7 +19,7 @@ import networkx as nx
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, SocketError
 from qr_nodes.node import SOCKETS, NodeSpec
 from qr_nodes.nodes import find
-from qr_nodes.types import Cutout, Mask
+from qr_nodes.types import Cutout, Mask, Stroke
 
 NODE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -53,8 +53,7 @@ class Node:
         """
         specs = self.spec.params
         values = {
-            # A thousand strokes have been hashed one by one.
-            name: [item.digest for item in value] if isinstance(value, tuple) else value
+            name: _marks(value) if isinstance(value, tuple) else value
             for name, value in self.params.items()
             if name in specs and specs[name].keyed and specs[name].kind != "file"
         }
@@ -69,6 +68,11 @@ class Node:
         given = self.spec.outputs.get(output, next(iter(self.spec.outputs.values()), None))
         inputs = self.spec.inputs.items()
         return next((name for name, kind in inputs if fits(given, kind)), None)
+
+
+def _marks(values: tuple) -> list:
+    """Give what stands for the items of a list: a thousand strokes have been hashed one by one."""
+    return [item.digest if isinstance(item, Stroke) else item for item in values]
 
 
 class Links(dict):

@@ -26,7 +26,7 @@ def brush_source(*, value: float = 0.3) -> Cutout:
     y, x = np.ogrid[: SHAPE[0], : SHAPE[1]]
     disk = np.clip((300 - np.hypot(y - 400, x - 480)) / 40 + value, 0, 1)
     color = np.zeros((*SHAPE, 3), np.uint8)
-    color[...] = 90 * (np.hypot(y - 380, x - 500) < 280)[..., None]
+    color[...] = 90 * (np.hypot(y - 380, x - 300 - 600 * value) < 280)[..., None]
     color[..., 1] += np.uint8(60) * ((x + y) // 90 % 2).astype(np.uint8)
     return Cutout(color, disk.astype(np.float32))
 
@@ -220,6 +220,30 @@ def test_a_change_before_the_brush_draws_no_stroke_again(engine, drawn):
     source = brush_source(value=0.9)
     assert drawn
     np.testing.assert_array_equal(changed, corrected(source.alpha, (aware,), source.color))
+
+
+def test_one_graph_over_pictures_of_one_size_asks_each_ones_own_edges(engine):
+    stroke = Stroke(((0.5, 0.5), (0.7, 0.5)), 0.3, mode="erase", edge_aware=0.8)
+    graph, found = chain().set_param("brush", "strokes", (stroke,)), []
+    for value in (0.3, 0.5, 0.3):
+        found.append(alpha(engine, graph.set_param("source", "value", value)))
+        source = brush_source(value=value)
+        whole = corrected(source.alpha, (stroke,), source.color)
+        np.testing.assert_array_equal(found[-1], whole)
+    assert (found[0] != found[1]).any()
+
+
+@pytest.mark.parametrize(("old", "new"), [("feather", "brush_edit"), ("brush_edit", "feather")])
+def test_another_kind_of_node_under_an_old_id_starts_anew(engine, old, new):
+    for kind in (old, new, old):
+        graph = Graph().add(SOURCE, "source").add(kind, "it").connect("source", "it")
+        assert alpha(engine, graph, "it").shape == SHAPE
+        if kind == "feather":
+            graph = graph.set_param("it", "sigma", 3.0)
+        else:
+            graph = graph.set_param("it", "strokes", (Stroke(((0.5, 0.5),)),))
+        engine.quick(RunRequest(graph, ("it",)))
+        assert alpha(engine, graph, "it").shape == SHAPE
 
 
 @pytest.mark.parametrize("edge_aware", [0.0, 0.7])

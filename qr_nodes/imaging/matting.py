@@ -24,9 +24,6 @@ SURE = 0.05
 WORK = 1_600_000
 """Most pixels of the finest level that is solved, rather than taken over."""
 
-SMALL = 1_600_000
-"""Most pixels of a picture whose own pixels are solved; in larger ones they tell little more."""
-
 STEPS = (2, 4, 8, 16, 24)
 """Steps of conjugate gradients per level, from the finest on."""
 
@@ -148,7 +145,7 @@ def _taken_over(lines: np.ndarray, step: int, picture: np.ndarray) -> np.ndarray
 
 def _step(shape: tuple[int, int]) -> int:
     """Give the power of two by which a picture of `shape` is shrunk to be solved."""
-    step = 1 if shape[0] * shape[1] <= SMALL else 2
+    step = 1
     while shape[0] * shape[1] > WORK * step * step:
         step *= 2
     return step
@@ -194,12 +191,13 @@ def _wanted(picture, matte, band, trust, believed, checkpoint) -> tuple[np.ndarr
     checkpoint()
     weight = np.full(matte.shape, HOLD, np.float32)
     planes = [x.reshape(3, -1) for x in (picture, *sides)]
-    believed = np.broadcast_to(believed, matte.shape)
+    each = believed.ravel() if believed.ndim else None
     spots = np.flatnonzero(band)
     for some in (spots[i : i + GRAIN] for i in range(0, len(spots), GRAIN)):
         checkpoint()
         colors = [x.take(some, axis=1) for x in planes]
-        told = _told(*colors, stretched.ravel()[some], trust, believed.take(some))
+        counts = believed if each is None else each[some]
+        told = _told(*colors, stretched.ravel()[some], trust, counts)
         target.ravel()[some], weight.ravel()[some] = told
     return target, weight
 

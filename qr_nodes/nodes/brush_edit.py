@@ -56,12 +56,13 @@ def brush_edit(cutout: Cutout, *, strokes: tuple[Stroke, ...] = (), job: Job = J
         if stroke.fault:
             what, hint = stroke.fault
             raise ParamError(f"stroke {number} has {what}.", "brush_edit.strokes", hint)
-    shown, before, old = _shown(strokes), job.before(), None
-    if before is not None:
-        was, known = before.arguments["cutout"], before.arguments["strokes"]
-        if (known := _recalled(was, _shown(known), job)) is not None:
+    old = near = None
+    if (before := job.before()) is not None:
+        was, were = before.arguments["cutout"], _shown(before.arguments["strokes"])
+        if (known := _recalled(was, were, job)) is not None:
             old = known, was.tiles, before.outputs["cutout"].tiles
-    correction = _correction(cutout, shown, job)
+            near = (were, known) if known.fits(cutout.shape, cutout.color) else None
+    correction = _correction(cutout, _shown(strokes), near, job)
     alpha = correction.applied(cutout.tiles, old)
     edited = cutout if alpha is cutout.tiles else cutout.with_alpha(alpha)
     return Edited(edited, correction.marked())
@@ -71,8 +72,13 @@ def _shown(strokes: Sequence[Stroke]) -> list[Stroke]:
     return [stroke for stroke in strokes if not stroke.hidden]
 
 
-def _correction(cutout: Cutout, strokes: list[Stroke], job: Job) -> Correction:
-    """Give what strokes come to, from the nearest that is known."""
+def _correction(
+    cutout: Cutout,
+    strokes: list[Stroke],
+    near: tuple[list[Stroke], Correction] | None,
+    job: Job,
+) -> Correction:
+    """Give what strokes come to; `near` are others, and what they come to on this picture."""
 
     def start(beginning: list[Stroke]) -> tuple[int, Correction]:
         """Give how many of the first strokes are known, and what they come to."""
@@ -84,10 +90,8 @@ def _correction(cutout: Cutout, strokes: list[Stroke], job: Job) -> Correction:
 
     def compute() -> Correction:
         how = {"color": cutout.color, "checkpoint": job.checkpoint}
-        if (before := job.before()) is not None:
-            old = _shown(before.arguments["strokes"])
-            if (known := _recalled(cutout, old, job)) is not None:
-                return redrawn(start, old, known, strokes, **how)
+        if near is not None:
+            return redrawn(start, *near, strokes, **how)
         count, made = start(strokes)
         while count < len(strokes):
             job.progress(count / len(strokes))
@@ -97,20 +101,21 @@ def _correction(cutout: Cutout, strokes: list[Stroke], job: Job) -> Correction:
                 job.memo("strokes", _parts(cutout, strokes[:count]), lambda m=made: m, shared=True)
         return made
 
-    if (found := _recalled(cutout, strokes, job)) is not None:
-        return found
-    made = compute()
-    return job.memo("strokes", _parts(cutout, strokes), lambda: made, shared=True)
+    if not strokes:
+        return Correction(cutout.shape)
+    return job.memo("strokes", _parts(cutout, strokes), compute, shared=True)
 
 
 def _recalled(cutout: Cutout, strokes: list[Stroke], job: Job) -> Correction | None:
     """Give what strokes come to on a picture, if it is known."""
     if not strokes:
         return Correction(cutout.shape)
-    found = job.recall("strokes", _parts(cutout, strokes), shared=True)
-    return found if found is not None and found.fits(cutout.shape, cutout.color) else None
+    return job.recall("strokes", _parts(cutout, strokes), shared=True)
 
 
 def _parts(cutout: Cutout, strokes: list[Stroke]) -> tuple:
     mark = blake2b(b"".join(stroke.digest for stroke in strokes), digest_size=16).digest()
-    return (*cutout.shape, mark)
+    # Strokes that edges hold back are another matter on every picture. The correction holds the
+    # colours that it was made for, so no other array can have their id while it is kept.
+    held = any(stroke.edge_aware > 0 for stroke in strokes)
+    return (*cutout.shape, mark, id(cutout.color) if held else 0)

@@ -55,6 +55,8 @@ def refine_edges(
     check_fits(where, cutout, "refine_edges.where")
     check_fits(trimap, cutout, "refine_edges.trimap")
     check_fits(unsure, cutout, "refine_edges.unsure")
+    if unsure is not None and not (unsure[:1, :1] if unsure.strides == (0, 0) else unsure).any():
+        unsure = None  # the brush has marked nothing
     marked = None
     if unsure is not None:
         unsure = np.ascontiguousarray(unsure)

@@ -40,7 +40,7 @@ from qr_nodes.ui.viewer_split import Split
 from qr_nodes.ui.viewer_tiles import Tiles
 from qr_nodes.ui.viewer_tools import Tools
 from qr_nodes.ui.viewer_words import Words
-from qr_nodes.ui.viewer_worker import Picture, Worker
+from qr_nodes.ui.viewer_worker import Picture, Showing
 
 STEPS = 4
 """Steps of the wheel that double the zoom."""
@@ -67,12 +67,8 @@ class Viewer:
         self._app = app
         # A guess until the first frame, so that the first level made is about the right one.
         self._view, self._fitting, self._panel = View(), True, (800, 600)
-        self._present: Picture | None = None
-        self._wanted: Picture | None = None
         self._value: tuple | None = None
-        self._asked: tuple[Picture, int] | None = None
         self._render: Callable[[tuple[int, int], np.ndarray], None] = lambda corner, out: None
-        self._orders = 0
         self._grabbed: tuple[View, float, float] | None = None
         self._untinted = "checker"
         self._dirty = True
@@ -101,7 +97,7 @@ class Viewer:
             dpg.add_mouse_release_handler(callback=self._released)
             dpg.add_mouse_move_handler(callback=self._moved)
             dpg.add_mouse_wheel_handler(callback=self._wheeled)
-        self._worker = Worker(app.loop.post, self._made)
+        self._showing = Showing(app.loop.post, self._made)
 
     # ---- what the app calls ----------------------------------------------------------------
 
@@ -122,7 +118,8 @@ class Viewer:
             self._words.note("")
             self._want()
         else:
-            self._value = self._present = self._wanted = self._asked = None
+            self._value = None
+            self._showing.forget()
             self._split.beside(None)
             self._words.note("" if value is None else f"{title} wrote {value.path}")
             self._touch()
@@ -172,7 +169,7 @@ class Viewer:
 
     def close(self) -> None:
         """End the threads."""
-        for part in (self._worker, self._split, self._behind, self._histogram):
+        for part in (self._showing, self._split, self._behind, self._histogram):
             part.close()
 
     def restore(self, settings) -> None:
@@ -324,40 +321,28 @@ class Viewer:
             return
         value, scale, title = self._value
         kind = self._kind(value)
-        known = self._wanted
-        if known and known.value is value and (known.kind, known.scale) == (kind, scale):
-            known.title = title
-            self._split.beside(known)
-            return
-        self._orders += 1
-        last = known.size if known else (0, 0)
+        last = self._showing.wanted.size if self._showing.wanted else (0, 0)
         size = full_size(value.shape[:2], scale, last)
-        self._wanted = Picture(value, scale, size, kind, title, self._orders)
-        if self._present and (boxes := self._wanted.succeed(self._present)) is not None:
-            self._present = self._wanted
-            self._mend(boxes)
-            self._split.beside(self._wanted)
-            return
-        view = fit(size, self._panel) if self._fitting else self._view
-        self._ask(self._wanted, wanted_level(view.zoom, scale))
-        self._split.beside(self._wanted)
+        if self._showing.want(value, scale, size, kind, title):
+            if (boxes := self._showing.mend()) is not None:
+                self._mend(boxes)
+            else:
+                view = fit(size, self._panel) if self._fitting else self._view
+                self._showing.ask(wanted_level(view.zoom, scale))
+        self._split.beside(self._showing.wanted)
 
     def _kind(self, value: Cutout | np.ndarray) -> Kind:
         return self._tools.kind if isinstance(value, Cutout) else "alpha"
 
-    def _ask(self, picture: Picture, number: int) -> None:
-        if self._asked != (picture, number):
-            self._asked = (picture, number)
-            self._worker.ask(picture, number)
+    @property
+    def _present(self) -> Picture | None:
+        """The picture on the screen."""
+        return self._showing.present
 
-    def _made(self, picture: Picture, number: int, pixels: np.ndarray) -> None:
-        """Take a level from the thread."""
-        picture.levels[number] = pixels
-        if self._value is None or (self._present and picture.order < self._present.order):
-            return
-        if self._present and self._present.size != picture.size:
+    def _made(self, before: Picture | None) -> None:
+        """Take note that other pixels are there."""
+        if before and before.size != self._present.size:
             self._fitting = True
-        self._present = picture
         self._touch()
 
     def _touch(self) -> None:
@@ -379,8 +364,8 @@ class Viewer:
         view = self._view
         number = wanted_level(view.zoom, picture.scale)
         best = picture.best(number)
-        if best != number and picture is self._wanted:
-            self._ask(picture, number)
+        if best != number and picture is self._showing.wanted:
+            self._showing.ask(number)
         step = max(picture.size) / max(picture.value.shape[:2]) * (1 << best)
         crisp = picture.scale == 1 and view.zoom > CRISP
         pixels = picture.levels[best]

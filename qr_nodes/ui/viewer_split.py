@@ -23,7 +23,7 @@ from qr_nodes.types import Cutout
 from qr_nodes.ui.viewer_line import GRIP, Line
 from qr_nodes.ui.viewer_picture import CRISP, Kind, View, full_size, render, wanted_level
 from qr_nodes.ui.viewer_tiles import Area, Tiles, overlap
-from qr_nodes.ui.viewer_worker import Picture, Worker
+from qr_nodes.ui.viewer_worker import Picture, Showing
 
 KEY = dpg.mvKey_Backslash
 """Shows A in place of B while it is held."""
@@ -77,10 +77,6 @@ class Split:
         self._value: tuple[Cutout | np.ndarray, float] | None = None
         self._failed = False
         self._beside: Picture | None = None
-        self._wanted: Picture | None = None
-        self._present: Picture | None = None
-        self._asked: tuple[Picture, int] | None = None
-        self._orders = 0
         self._share, self._line_x = 0.5, 0
         self._dragged, self._slid = False, False
         self._veiled, self.complete = LAG, True
@@ -90,7 +86,7 @@ class Split:
         self._panel = (1, 1)
         self._tiles = Tiles(layer)
         self._line: Line | None = None
-        self._worker = Worker(app.loop.post, self._made)
+        self._showing = Showing(app.loop.post, lambda before: touch())
 
     def draw_on(self, parent: int | str) -> None:
         """Say where the line is drawn: over what is painted with the brush."""
@@ -98,7 +94,7 @@ class Split:
 
     def close(self) -> None:
         """End the thread."""
-        self._worker.close()
+        self._showing.close()
 
     # ---- what A is -------------------------------------------------------------------------
 
@@ -115,7 +111,7 @@ class Split:
     def reset(self) -> None:
         """Forget which node A is: another graph was opened."""
         self._what, self._pinned, self._node, self._value = "original", "", "", None
-        self._present = self._wanted = None
+        self._showing.forget()
 
     def sync(self) -> None:
         """Follow the graph: A may be another node now."""
@@ -212,31 +208,18 @@ class Split:
         """Have A's value made into pixels, unless they are there or on their way."""
         source = self._source() if self.on or self.blinking else None
         if source is None:
-            if self._wanted is not None or self._present is not None:
-                self._wanted = self._present = self._asked = None
+            if self._showing.wanted is not None:
+                self._showing.forget()
                 self._touch()
             return
         value, scale, kind, name = source
-        known = self._wanted
-        if known and known.value is value and (known.kind, known.scale) == (kind, scale):
-            known.title = name
-            return
-        self._orders += 1
-        size = _size((value, scale), self._beside)
-        self._wanted = Picture(value, scale, size, kind, name, self._orders)
-        self._touch()
+        if self._showing.want(value, scale, _size((value, scale), self._beside), kind, name):
+            self._touch()
 
-    def _ask(self, picture: Picture, number: int) -> None:
-        if self._asked != (picture, number):
-            self._asked = (picture, number)
-            self._worker.ask(picture, number)
-
-    def _made(self, picture: Picture, number: int, pixels: np.ndarray) -> None:
-        picture.levels[number] = pixels
-        if self._wanted is None or (self._present and picture.order < self._present.order):
-            return
-        self._present = picture
-        self._touch()
+    @property
+    def _present(self) -> Picture | None:
+        """A's picture, once it has pixels."""
+        return self._showing.present
 
     # ---- in the panel ----------------------------------------------------------------------
 
@@ -267,16 +250,16 @@ class Split:
         backdrop : callable
             Gives the colour behind a picture, or None for checks.
         """
-        if self._wanted is not None and self._wanted is not self._present:
-            self._ask(self._wanted, self._number(self._wanted, view))
-        picture = self._present
+        wanted, picture = self._showing.wanted, self._present
+        if wanted is not None and wanted is not picture:
+            self._showing.ask(self._number(wanted, view))
         if picture is None:
             self._veiled, self.complete, self._filled = LAG, True, None
             self._tiles.lay((0, 0, 0, 0), None)
             return
         number = self._number(picture, view)
-        if number not in picture.levels and picture is self._wanted:
-            self._ask(picture, number)
+        if number not in picture.levels and picture is wanted:
+            self._showing.ask(number)
         self._painted = view, backdrop(picture)
         self._fill(self._parts[0])
         self.complete = False

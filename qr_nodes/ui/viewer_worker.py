@@ -133,5 +133,78 @@ class Worker:
             raise Cancelled
 
 
+class Showing:
+    """What is to be seen of a value, and what is seen by now: the newer takes the older's place.
+
+    Parameters
+    ----------
+    post : callable
+        Has the main thread call something, as `Loop.post`.
+    changed : callable
+        Called when other pixels are there, with the picture that was shown before, or None.
+
+    Attributes
+    ----------
+    wanted, present : the picture asked for and the one that has pixels; None if there is none
+    """
+
+    def __init__(self, post: Callable[..., Any], changed: Callable[[Picture | None], None]):
+        self.wanted: Picture | None = None
+        self.present: Picture | None = None
+        self._changed, self._orders = changed, 0
+        self._asked: tuple[Picture, int] | None = None
+        self._worker = Worker(post, self._made)
+
+    def want(
+        self,
+        value: Cutout | np.ndarray,
+        scale: float,
+        size: tuple[int, int],
+        kind: Kind,
+        title: str,
+    ) -> bool:
+        """Wish to see a value; say whether that is another picture than was wanted before."""
+        known = self.wanted
+        if known and known.value is value and (known.kind, known.scale) == (kind, scale):
+            known.title = title
+            return False
+        self._orders += 1
+        self.wanted = Picture(value, scale, size, kind, title, self._orders)
+        return True
+
+    def ask(self, number: int) -> None:
+        """Have a level of what is wanted made, unless that is on its way."""
+        if self._asked != (self.wanted, number):
+            self._asked = (self.wanted, number)
+            self._worker.ask(self.wanted, number)
+
+    def mend(self) -> list[Box] | None:
+        """Have what is shown become what is wanted at once, if the two differ in a few tiles.
+
+        Gives the rectangles that differ, in px of the value, or None.
+        """
+        boxes = self.present and self.wanted.succeed(self.present)
+        if boxes is not None:
+            self.present = self.wanted
+        return boxes
+
+    def forget(self) -> None:
+        """Show nothing, and want nothing."""
+        self.wanted = self.present = self._asked = None
+
+    def close(self) -> None:
+        """End the thread."""
+        self._worker.close()
+
+    def _made(self, picture: Picture, number: int, pixels: np.ndarray) -> None:
+        """Take a level from the thread."""
+        picture.levels[number] = pixels
+        before = self.present
+        if self.wanted is None or (before and picture.order < before.order):
+            return
+        self.present = picture
+        self._changed(before)
+
+
 def _raise(error: Exception) -> None:
     raise error

@@ -169,7 +169,7 @@ def test_checkpoints_come_often():
 def test_large_pictures_are_gone_through_in_strips_that_leave_no_seam(monkeypatch):
     guess = cv2.GaussianBlur(disk(230, 191, radius=60, softness=2), None, 4)
     picture, unsure = data.astronaut()[100:330, 150:341], unsure_band(guess, 2)
-    monkeypatch.setattr(matting, "SMALL", 1000)
+    monkeypatch.setattr(matting, "WORK", 12_000)  # so that it is solved at half the size
     whole = refined_alpha(picture, guess, unsure)
     monkeypatch.setattr(strips, "GRAIN", 5000)
     monkeypatch.setattr(matting, "GRAIN", 300)

@@ -271,9 +271,9 @@ def test_an_older_picture_never_replaces_a_newer_one(viewer):
         Picture(cutout(4, 4, value), 1.0, (4, 4), "cutout", name, order)
         for value, name, order in ((10, "old", 1), (20, "new", 2))
     )
-    viewer._value = (new.value, 1.0, "new")
-    viewer._made(new, 0, new.make(0))
-    viewer._made(old, 0, old.make(0))
+    viewer._showing.wanted = new
+    viewer._showing._made(new, 0, new.make(0))
+    viewer._showing._made(old, 0, old.make(0))
     assert viewer._present is new
 
 
