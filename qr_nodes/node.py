@@ -78,6 +78,9 @@ class Param:
                 value = msgspec.json.decode(value)
             value = msgspec.convert(value, self.type, strict=not text)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            if get_origin(self.type) is tuple:  # of a long list, what is wrong and where
+                what = f"it cannot be used: {str(error).rstrip('.')}."
+                raise ParamError(what, self.where, "Mend that item, or remove it.") from error
             if self.choices:
                 hint = f"Use one of {', '.join(map(str, self.choices))}."
             else:
@@ -102,7 +105,7 @@ class Param:
 
     def _expected(self) -> str:
         kind = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
-        return f"{kind.get(self.type, 'a list')} {self.limits}".strip()
+        return f"{kind[self.type]} {self.limits}".strip()
 
 
 def _short(value: Any) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from qr_nodes.errors import ParamError
+from qr_nodes.nodes import find
 from qr_nodes.nodes.brush_edit import brush_edit
 from qr_nodes.types import FAR, MOST, Cutout, Stroke, opaque
 
@@ -58,3 +59,12 @@ def test_the_refine_brush_marks_and_painting_makes_sure_again():
     assert unsure[18, 13] == 1
     assert unsure[18, 26] == 0
     assert not brush_edit(before, strokes=(paint,)).unsure.any()
+
+
+def test_a_stroke_of_a_kind_unknown_here_is_found_in_the_list():
+    param = find("brush_edit").params["strokes"]
+    good, odd = {"points": [[0.5, 0.5]]}, {"points": [[0.5, 0.5]], "mode": "hologram"}
+    with pytest.raises(ParamError, match=r"'hologram' - at `\$\[1\].mode`. Mend that item"):
+        param.check([good, odd])
+    with pytest.raises(ParamError, match="^brush_edit.strokes: it cannot be used: "):
+        param.check("paint", text=True)
