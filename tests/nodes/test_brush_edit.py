@@ -66,5 +66,5 @@ def test_a_stroke_of_a_kind_unknown_here_is_found_in_the_list():
     good, odd = {"points": [[0.5, 0.5]]}, {"points": [[0.5, 0.5]], "mode": "hologram"}
     with pytest.raises(ParamError, match=r"'hologram' - at `\$\[1\].mode`. Mend that item"):
         param.check([good, odd])
-    with pytest.raises(ParamError, match="^brush_edit.strokes: it cannot be used: "):
+    with pytest.raises(ParamError, match=r"^brush_edit\.strokes: it cannot be used: "):
         param.check("paint", text=True)
