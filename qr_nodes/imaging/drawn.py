@@ -9,7 +9,8 @@ import numpy as np
 
 from qr_nodes.imaging.edges import ColorLines, on_lines
 from qr_nodes.imaging.foreground import SCALE
-from qr_nodes.imaging.lanczos import shrink_rgb
+from qr_nodes.imaging.lanczos import in_bytes
+from qr_nodes.imaging.strips import strips
 
 RADIUS = 6
 """Half the side of the windows in which the matte follows the colours, px of the matte."""
@@ -50,8 +51,7 @@ def drawn_to_edges(
     He, Sun and Tang, "Guided image filtering", IEEE TPAMI 35(6), 2013; He and Sun, "Fast guided
     filter", arXiv:1505.00996, 2015.
     """
-    small = shrink_rgb(color, under, *matte.shape, checkpoint=checkpoint)
-    guide = np.multiply(small.transpose(2, 0, 1), np.float32(1 / 255), order="C")
+    guide = _guide(color, under, matte.shape, checkpoint)
     lines = ColorLines(guide, RADIUS, FLAT, checkpoint).coefficients(matte)
     coarse = _clear(on_lines(lines, guide))
     # What is the same all around stays so; one cell around, as those beside take part.
@@ -75,6 +75,23 @@ def drawn_to_edges(
             picture = color[tile].transpose(2, 0, 1) * np.float32(1 / SCALE[color.dtype])
             out[tile] = _clear(on_lines(_enlarged(lines, tile, (height, width)), picture))
     return out
+
+
+def _guide(color, under, size: tuple[int, int], checkpoint) -> np.ndarray:
+    """Give the picture as (3, h, w) float32 in [0, 1], grey where it is transparent."""
+    full = color
+    if color.dtype != np.uint8:  # so that the same picture in another depth gives the same
+        full = np.empty(color.shape, np.uint8)
+        for rows, _, _ in strips(*color.shape[:2]):
+            checkpoint()
+            full[rows] = in_bytes(color[rows])
+    checkpoint()
+    small = cv2.resize(full, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, 3)
+    guide = np.multiply(small.transpose(2, 0, 1), np.float32(1 / 255), order="C")
+    if under is not None:
+        shown = cv2.resize(under, size[::-1], interpolation=cv2.INTER_AREA).reshape(size)
+        guide = 0.5 + shown * (guide - np.float32(0.5))
+    return guide
 
 
 def _clear(matte: np.ndarray) -> np.ndarray:

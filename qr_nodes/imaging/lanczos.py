@@ -46,7 +46,7 @@ def shrink_rgb(
     narrow = np.empty((rows, width, 3), np.uint8)
     for strip, _, _ in strips(rows, columns):
         checkpoint()
-        part = _bytes(color[strip])
+        part = in_bytes(color[strip])
         if alpha is not None:
             part = _over(part, alpha[strip], ground)
         picture = Image.fromarray(np.ascontiguousarray(part))
@@ -97,7 +97,7 @@ def resize_unit(
     return resized
 
 
-def _bytes(color: np.ndarray) -> np.ndarray:
+def in_bytes(color: np.ndarray) -> np.ndarray:
     """Give any depth of colour as uint8, rounded."""
     if color.dtype == np.uint8:
         return color

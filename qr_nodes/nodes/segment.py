@@ -137,8 +137,7 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     ]
     answers = []
     for place, (model, look) in enumerate(shown):
-        more = any(model is next_ for next_, _ in shown[place + 1 : place + 2])
-        answers.append(_raw(asked, model, look, more))
+        answers.append(_raw(asked, model, look))
         if place == 0 and answers[0].max() < FAINT:
             job.note("Nothing was found in this picture, so all of it is transparent.")
             return np.zeros(shape, np.float32)
@@ -197,7 +196,7 @@ def _drawn(asked, matte: np.ndarray, edges: float, within) -> np.ndarray:
     return found
 
 
-def _raw(asked, model, look: Look, more: bool = False) -> np.ndarray:
+def _raw(asked, model, look: Look) -> np.ndarray:
     """Give a network's own answer, kept apart; if a GPU fails, the CPU does it and says so."""
     from qr_nodes.inference import devices, session
 
@@ -221,7 +220,7 @@ def _raw(asked, model, look: Look, more: bool = False) -> np.ndarray:
             if small != size:  # enlarging would have made neighbours agree
                 rgb = shown(*size)
             path = _weights(model, job)
-            matte = session.predict(model, path, rgb, chosen, job.checkpoint, more)
+            matte = session.predict(model, path, rgb, chosen, job.checkpoint)
             return np.ascontiguousarray(matte[:, ::-1]) if look.mirrored else matte
 
         # Plug-ins for the CPU compute in their own way: kept apart from the CPU itself.
