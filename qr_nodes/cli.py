@@ -110,6 +110,11 @@ def _running(command):
             click.option(
                 "--model", help="Model for every Segment node; see 'qr-nodes models list'."
             ),
+            click.option(
+                "--quality",
+                type=click.Choice(["fast", "balanced", "best"]),
+                help="How often the network of every Segment node looks: 1, 3 or 4 times.",
+            ),
             click.option("--device", help="Device for every Segment node; see 'qr-nodes devices'."),
             click.option("--require-gpu", is_flag=True, help="Fail rather than work on the CPU."),
             click.option(
@@ -179,6 +184,7 @@ def _run(
     output,
     settings,
     model,
+    quality,
     device,
     require_gpu,
     suffix,
@@ -193,7 +199,8 @@ def _run(
         raise click.UsageError("The picture and the report cannot both go to standard output.")
     graph = batch.override(load_graph(graph_file), settings)
     for id in graph.of_type("segment"):
-        asked = {"model": model, "device": device, "require_gpu": require_gpu or None}
+        asked = {"model": model, "quality": quality, "device": device}
+        asked["require_gpu"] = require_gpu or None
         for name, value in asked.items():
             if value is not None:
                 graph = graph.set_param(id, name, value)

@@ -57,6 +57,17 @@ def test_remove_writes_a_transparent_png_beside_the_photo(photo, weights):
     assert alpha.max() == 255 and alpha.min() == 0 and 0.2 < (alpha > 127).mean() < 0.9
 
 
+def test_quality_is_set_for_every_segment_node(photo, weights, tmp_path, capsys):
+    written = []
+    for given in (["--quality", "fast"], ["-s", "segment.quality=fast"], []):
+        out = tmp_path / f"{len(written)}.png"
+        assert main(["remove", str(photo), "-o", str(out), *given]) == 0
+        written.append(out.read_bytes())
+    assert written[0] == written[1] != written[2]
+    assert main(["remove", str(photo), "--quality", "great"]) == 2
+    assert "'fast', 'balanced', 'best'" in capsys.readouterr().err
+
+
 def test_quick_equals_a_plain_run_and_keeps_the_colours(photo, weights, tmp_path):
     out = tmp_path / "out.png"
     assert main(["run", "quick", "-i", str(photo), "-o", str(out)]) == 0

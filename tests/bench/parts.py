@@ -4,8 +4,9 @@
 
 FOLDER is as for quality.py. matting solves trimaps made of the true mattes, with bands of 10
 and 30 px, beside pymatting's closed form; foreground estimates colours from the true matte
-beside pymatting's multi-level method; glass compares mattes with rembg's, a rough region drawn
-over the object or found by itself; contour needs no photographs.
+beside pymatting's multi-level method and blur fusion, on the folder's composites and on others
+made here; glass compares mattes with rembg's, a rough region drawn over the object or found by
+itself; contour needs no photographs.
 """
 
 from __future__ import annotations
@@ -101,36 +102,74 @@ def matting(folder: Path, python: str, scratch: Path) -> None:
         compare(title, ours, theirs, ("SAD", "Grad"), (seconds, slow))
 
 
-def foreground(folder: Path, python: str, scratch: Path) -> None:
-    pairs, rows, seconds, known = [], {}, {}, {}
+def composites(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Walk over the folder's composites: name, picture, true matte and true colours."""
     for name, color, true in pictures(folder):
         path = folder / "fg" / f"{name}.jpg"
-        if not path.exists():
-            continue
-        pure = np.asarray(Image.open(path).convert("RGB"))
-        began = time.perf_counter()
-        found = decontaminate(Cutout(color, true)).color
-        seconds[name] = time.perf_counter() - began
-        full = true == 1
-        assert (found[full] == color[full]).all(), f"{name}: an opaque pixel changed"
-        untouched = metrics.errors(true, true, None, color, pure)
-        rows[name] = [metrics.errors(true, true, None, found, pure), untouched]
-        files = [str(scratch / f"{name}-{what}.npy") for what in ("color", "alpha")]
-        np.save(files[0], (color / 255).astype(np.float32))
-        np.save(files[1], true)
-        pairs.append((*files, str(scratch / f"{name}.npy")))
-        known[name] = true, pure
-    slow = peers.multi_level(python, pairs)
-    ours, theirs, untouched = {}, {}, {}
-    for name, (true, pure) in known.items():
-        found = np.rint(np.load(scratch / f"{name}.npy").clip(0, 1) * 255).astype(np.uint8)
-        ours[name], untouched[name] = rows[name]
-        theirs[name] = metrics.errors(true, true, None, found, pure)
-    for title, some in (("untouched", untouched), ("multi-level", theirs), ("ours", ours)):
-        means = (np.mean([row[key] for row in some.values()]) for key in ("recomp", "fgMAE"))
-        print(f"{title}: recomp, fgMAE {' / '.join(f'{mean:.2f}' for mean in means)}")
-    keys = ("recomp", "fgMAE")
-    compare("colours, ours over multi-level", ours, theirs, keys, (seconds, slow))
+        if path.exists():
+            yield name, color, true, np.asarray(Image.open(path).convert("RGB"))
+
+
+def remade(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Composite anew, with colours that no method estimated: every pixel of them was taken.
+
+    A matte of one photograph, the colours of the next, over the one after; with grain.
+    """
+    known = list(pictures(folder))
+    random = np.random.default_rng(5)
+    for place, (name, _, true) in enumerate(known):
+        size = true.shape[::-1]
+        pure, behind = (
+            cv2.resize(known[(place + step) % len(known)][1], size, interpolation=cv2.INTER_AREA)
+            for step in (1, 2)
+        )
+        alpha = true[..., None]
+        mixed = alpha * pure + (1 - alpha) * behind
+        mixed += (alpha < 1) * random.normal(0, 1.5, mixed.shape)
+        yield name, np.rint(mixed).clip(0, 255).astype(np.uint8), true, pure
+
+
+def blur_fusion(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Estimate colours with blur fusion, twice: Forte, arXiv:2104.02984, 2021, fig. 2."""
+    mixed, a = color / np.float32(255), alpha[..., None]
+    found = behind = mixed
+    for side in (90, 6):
+        weight = cv2.blur(alpha, (side, side))[..., None]
+        near = cv2.blur(found * a, (side, side)) / (weight + 1e-5)
+        behind = cv2.blur(behind * (1 - a), (side, side)) / (1 - weight + 1e-5)
+        found = np.clip(near + a * (mixed - a * near - (1 - a) * behind), 0, 1)
+    return np.rint(found * 255).astype(np.uint8)
+
+
+def foreground(folder: Path, python: str, scratch: Path) -> None:
+    for title, some in (("composites", composites), ("composites made anew", remade)):
+        pairs, seconds, truths = [], {}, {}
+        rows: dict[str, dict] = {"untouched": {}, "blur fusion": {}, "multi-level": {}, "ours": {}}
+        for name, color, true, pure in some(folder):
+            began = time.perf_counter()
+            found = decontaminate(Cutout(color, true)).color
+            seconds[name] = time.perf_counter() - began
+            full = true == 1
+            assert (found[full] == color[full]).all(), f"{name}: an opaque pixel changed"
+            rows["ours"][name] = metrics.errors(true, true, None, found, pure)
+            rows["untouched"][name] = metrics.errors(true, true, None, color, pure)
+            fused = blur_fusion(color, true)
+            rows["blur fusion"][name] = metrics.errors(true, true, None, fused, pure)
+            files = [str(scratch / f"{name}-{what}.npy") for what in ("color", "alpha")]
+            np.save(files[0], (color / 255).astype(np.float32))
+            np.save(files[1], true)
+            pairs.append((*files, str(scratch / f"{name}.npy")))
+            truths[name] = true, pure
+        slow = peers.multi_level(python, pairs)
+        for name, (true, pure) in truths.items():
+            found = np.rint(np.load(scratch / f"{name}.npy").clip(0, 1) * 255).astype(np.uint8)
+            rows["multi-level"][name] = metrics.errors(true, true, None, found, pure)
+        keys = ("recomp", "fgMAE")
+        print(f"{len(truths)} {title}: recomp, fgMAE")
+        for way, errors in rows.items():
+            means = (np.mean([row[key] for row in errors.values()]) for key in keys)
+            print(f"  {way}: {' / '.join(f'{mean:.2f}' for mean in means)}")
+        compare("  ours over multi-level", rows["ours"], rows["multi-level"], keys, (seconds, slow))
 
 
 def glass(folder: Path, python: str, scratch: Path) -> None:
