@@ -7,6 +7,7 @@ network's memory back, by weights and device.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
@@ -186,6 +187,14 @@ def _rest_after(key, session: Any, model: Model, how: Any, turn: threading.Lock)
     timer = _rests[key] = threading.Timer(IDLE, rest)
     timer.daemon = True
     timer.start()
+
+
+@atexit.register
+def _settle() -> None:
+    """Leave no thread inside onnxruntime when the process ends: it would abort it."""
+    for timer in list(_rests.values()):
+        timer.cancel()
+        timer.join()
 
 
 def _keep(key: tuple[str, str], session: Any) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from collections import OrderedDict, defaultdict
 
@@ -190,3 +192,19 @@ def test_a_flexible_networks_memory_is_given_back_once_it_is_idle(weights, monke
     (small,) = runs[-1].values()
     assert len(runs) == 2 and small.shape == (1, 3, 32, 32)
     np.testing.assert_array_equal(session.predict(registry.find("u2netp"), weights, rgb), first)
+
+
+def test_a_process_that_ends_while_memory_is_given_back_ends_well(weights):
+    code = """if True:
+        import sys, threading
+        from pathlib import Path
+        import numpy as np
+        from qr_nodes.inference import registry, session
+        begun, run = threading.Event(), session._run
+        session.IDLE = 0.01
+        session.predict(registry.find("u2netp"), Path(sys.argv[1]), np.zeros((320, 320, 3), "u1"))
+        session._run = lambda *args: begun.set() or run(*args)
+        begun.wait(20)
+    """
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", code, str(weights)], check=True, timeout=60)
