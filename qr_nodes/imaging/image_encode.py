@@ -20,25 +20,23 @@ without. Wall time here is that over the cores; Export asks for level 4, Pillow 
 
 from __future__ import annotations
 
-import os
 import struct
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from isal import isal_zlib
 from PIL import Image
 from zlib_ng import zlib_ng as zlib
 
+from qr_nodes.imaging.strips import in_order
+
 if TYPE_CHECKING:
     from PIL import TiffImagePlugin
 
 STRIP = 1 << 20
 """Bytes per strip: 10 to 20 ms of compression, which bounds how late a cancel is heard."""
-THREADS = min(4, os.cpu_count() or 1)
 FAST = 4
 """Highest level at which ISA-L may be taken."""
 NEAR = 1.06
@@ -106,7 +104,7 @@ def write_png(out: BinaryIO, pixels: Pixels, level: int, progress: Callable[[flo
     strips = pixels.strips()
     jobs = ((lambda strip=strip: _png_strip(pixels, *strip, level)) for strip in strips)
     low, high, head = 1, 0, b"\x78\x01"  # the two halves of Adler-32; zlib's header
-    for done, (data, size, adler) in enumerate(_in_order(jobs), 1):
+    for done, (data, size, adler) in enumerate(in_order(jobs), 1):
         # Checksums of parts add up: see adler32_combine in zlib.
         low, high = (
             (low + (adler & 0xFFFF) - 1) % 65521,
@@ -201,21 +199,6 @@ def _packed(
     return engine.compress(data) + engine.flush(end)
 
 
-def _in_order(jobs: Iterable[Callable[[], Any]]) -> Iterator[Any]:
-    """Run jobs on several threads, a few ahead, and give their results in order."""
-    pool = ThreadPoolExecutor(THREADS)
-    pending: deque[Future] = deque()
-    try:
-        for job in jobs:
-            pending.append(pool.submit(job))
-            if len(pending) > 2 * THREADS:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
 def write_tiff(
     out: BinaryIO, pixels: Pixels, level: int, progress: Callable[[float], None]
 ) -> None:
@@ -244,7 +227,7 @@ def write_tiff(
     strips = pixels.strips()
     jobs = ((lambda strip=strip: _tiff_strip(pixels, *strip, level)) for strip in strips)
     packed: list[bytes] = []
-    for data in _in_order(jobs):
+    for data in in_order(jobs):
         packed.append(data + b"\0" * (len(data) % 2))  # offsets must be even
         progress(len(packed) / len(strips))
     sizes = [len(data) for data in packed]
