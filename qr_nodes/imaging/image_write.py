@@ -269,9 +269,9 @@ def _chosen_exif(block: bytes | None, which: str) -> Image.Exif:
 
 
 def _write_by_pillow(out, pixels, format, quality, lossless, hidden, progress) -> None:
-    strips = [pixels.rows(*strip) for strip in pixels.strips()]
-    whole = np.concatenate(strips)
-    del strips
+    whole = np.empty((pixels.height, pixels.width, pixels.channels), pixels.dtype)
+    for top, bottom in pixels.strips():
+        whole[top:bottom] = pixels.rows(top, bottom)
     image = Image.fromarray(whole[..., 0] if pixels.channels == 1 else whole)
     extra = {"icc_profile": pixels.icc, "exif": pixels.exif.tobytes() if pixels.exif else None}
     extra = {key: value for key, value in extra.items() if value}
