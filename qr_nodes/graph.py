@@ -1,25 +1,30 @@
 """The graph: nodes and links that never change; an edit gives a new graph.
 
 Undo is a list of graphs, a run holds one and needs no lock, and "what changed?" is an identity
-comparison: an edit shares everything it does not touch. The only importer of networkx.
+comparison: an edit shares everything it does not touch.
+
+The only importer of networkx, which takes longer to load than most of the program: it is loaded
+when a graph is met that is more than one chain.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import networkx as nx
 
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, SocketError
 from qr_nodes.node import SOCKETS, NodeSpec
 from qr_nodes.nodes import find
 from qr_nodes.types import Cutout, Mask, Stroke
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 NODE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -81,12 +86,59 @@ class Links(dict):
     @cached_property
     def digraph(self) -> nx.DiGraph:
         """Nodes that have links, with an edge from source to target."""
+        import networkx as nx
+
         return nx.DiGraph((source, target) for (target, _), (source, _) in self.items())
+
+    @cached_property
+    def linked(self) -> frozenset[str]:
+        """Nodes that have links."""
+        return frozenset(id for (target, _), (source, _) in self.items() for id in (target, source))
+
+    @cached_property
+    def chain(self) -> tuple[str, ...] | None:
+        """Linked nodes from first to last if they form one chain, as most graphs do, or None."""
+        follower = {source: target for (target, _), (source, _) in self.items()}
+        starts = self.linked.difference(follower.values())
+        if not self:
+            return ()
+        if len(starts) != 1 or not len(self) == len(follower) == len(set(follower.values())):
+            return None
+        path = list(starts)
+        while path[-1] in follower:
+            path.append(follower[path[-1]])
+        return tuple(path) if len(path) > len(self) else None  # the rest would be circles
 
     @cached_property
     def order(self) -> tuple[str, ...]:
         """Linked nodes, sources first."""
+        if self.chain is not None:
+            return self.chain
+        import networkx as nx
+
         return tuple(nx.topological_sort(self.digraph))
+
+    def ancestors(self, id: str) -> Collection[str]:
+        """Give the nodes that `id` depends on."""
+        if id not in self.linked:
+            return ()
+        if self.chain is not None:
+            return self.chain[: self.chain.index(id)]
+        import networkx as nx
+
+        return nx.ancestors(self.digraph, id)
+
+    @property
+    def circle(self) -> list[tuple[str, str]] | None:
+        """Edges that form a circle, or None if nothing does."""
+        if self.chain is not None:
+            return None
+        import networkx as nx
+
+        try:
+            return nx.find_cycle(self.digraph)
+        except nx.NetworkXNoCycle:
+            return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +170,13 @@ class Graph:
     def order(self) -> tuple[str, ...]:
         """All nodes, sources first."""
         linked = self.links.order
-        return linked + tuple(id for id in self.nodes if id not in self.links.digraph)
+        return linked + tuple(id for id in self.nodes if id not in self.links.linked)
 
     def upstream(self, targets: Iterable[str]) -> list[str]:
         """Give `targets` and all that they depend on, sources first."""
         needed = set(targets)
-        digraph = self.links.digraph
         for target in list(needed):
-            if target in digraph:
-                needed |= nx.ancestors(digraph, target)
+            needed.update(self.links.ancestors(target))
         return [id for id in self.order if id in needed]
 
     def source(self, id: str, input: str) -> tuple[str, str] | None:
@@ -245,10 +295,7 @@ class Graph:
         input = input or next(iter(fitting), next(iter(wanted.inputs), None))
         if (fault := self._misfit(source, output, target, input)) is not None:
             raise fault
-        digraph = self.links.digraph
-        if source == target or (
-            source in digraph and target in digraph and nx.has_path(digraph, target, source)
-        ):
+        if source == target or target in self.links.ancestors(source):
             raise GraphError(
                 f"a link from {source!r} would close a circle.",
                 f"{target}.{input}",
@@ -282,7 +329,7 @@ class Graph:
                 sound[target, input] = (source, output)
             else:
                 faults.append(fault)
-        while (circle := _circle(Links(sound).digraph)) is not None:
+        while (circle := Links(sound).circle) is not None:
             source, target = circle[-1]
             path = " → ".join([edge[0] for edge in circle] + [target])
             faults.append(
@@ -342,10 +389,3 @@ def unknown(type: str, version: int, inputs: Iterable[str], outputs: Iterable[st
         params={},
         outputs=dict.fromkeys(outputs, Any),
     )
-
-
-def _circle(digraph: nx.DiGraph) -> list | None:
-    try:
-        return nx.find_cycle(digraph)
-    except nx.NetworkXNoCycle:
-        return None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import networkx as nx
 import pytest
 
 from qr_nodes.errors import GraphError, ParamError, SocketError
-from qr_nodes.graph import Graph
+from qr_nodes.graph import Graph, Links
 
 
 def test_an_edit_gives_a_new_graph_and_shares_the_rest(stubs):
@@ -86,3 +90,46 @@ def test_a_bypassed_node_is_seen_through(stubs):
 def test_a_faulty_edit_says_where_and_what_to_do(stubs, edit, message):
     with pytest.raises((GraphError, ParamError), match=message):
         edit(stubs.graph("source", "add"))
+
+
+LINKS = {
+    "nothing": ("", True),
+    "one chain": ("ab bc cd", True),
+    "written backwards": ("cd bc ab", True),
+    "two chains": ("ab cd", False),
+    "a branch": ("ab ac", False),
+    "a join": ("ac bc", False),
+    "twice from one to another": ("ab ab bc", False),
+    "a circle": ("ab bc ca", False),
+    "a chain into a circle": ("ab bc cb", False),
+    "a chain beside a circle": ("ab cd dc", False),
+}
+
+
+@pytest.mark.parametrize(("written", "plain"), LINKS.values(), ids=LINKS)
+def test_a_plain_chain_is_read_as_networkx_would(written, plain):
+    edges = [tuple(edge) for edge in written.split()]
+    links = Links({(b, str(n)): (a, "out") for n, (a, b) in enumerate(edges)})
+    reference = nx.DiGraph(edges)
+    assert (links.chain is not None) == plain
+    assert links.linked == set(reference)
+    for id in "abcde":
+        known = nx.ancestors(reference, id) if id in reference else set()
+        assert set(links.ancestors(id)) == known
+    if nx.is_directed_acyclic_graph(reference):
+        assert links.order == tuple(nx.topological_sort(reference)) and links.circle is None
+    else:
+        assert links.circle == nx.find_cycle(reference)
+
+
+def test_a_chain_of_nodes_is_opened_and_edited_without_networkx():
+    code = (
+        "import sys\n"
+        "from qr_nodes import load_graph\n"
+        "graph = load_graph('portrait').set_param('feather', 'sigma', 2.0)\n"
+        "graph = graph.remove('smooth', reconnect=True).remove('export')\n"
+        "graph = graph.add('levels').connect('brush_edit', 'levels')\n"
+        "assert graph.upstream(['levels'])[-1] == 'levels' and not graph.problems()\n"
+        "sys.exit('networkx' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -16,13 +16,16 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from qr_nodes.imaging.color import to_srgb
+
+if TYPE_CHECKING:
+    from PIL import TiffImagePlugin
 
 # Named one by one: Pillow also opens formats that start other programs (EPS) or are no pictures.
 # The first few come without importing the plug-ins of the rest.
@@ -337,6 +340,8 @@ def _tiff_pages(file: BinaryIO) -> list[int]:
 
 
 def _tiff_tags(file: BinaryIO, offset: int) -> TiffImagePlugin.ImageFileDirectory_v2:
+    from PIL import TiffImagePlugin
+
     file.seek(0)
     header = file.read(16)
     tags = TiffImagePlugin.ImageFileDirectory_v2(header if 43 in header[2:4] else header[:8])

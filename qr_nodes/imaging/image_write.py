@@ -181,11 +181,21 @@ def _pixels(cutout, format: str, content: str, bits: str, background: str, hidde
         if alpha is None or flatten:
             return part
         cover = _levels(alpha[top:bottom], dtype)
+        whole = cv2.merge([np.ascontiguousarray(part), cover]).reshape(*part.shape[:2], channels)
         if hidden == "clear":
-            part = part * (cover > 0)[..., None]
-        return cv2.merge([np.ascontiguousarray(part), cover]).reshape(*part.shape[:2], channels)
+            _clear(whole, cover > 0)
+        return whole
 
     return Pixels(width, height, channels, dtype, rows)
+
+
+def _clear(pixels: np.ndarray, kept: np.ndarray) -> None:
+    """Set every channel to 0 where `kept` is not, in place."""
+    bytes = pixels.itemsize * pixels.shape[2]
+    if bytes <= 8:  # then a pixel is one number
+        pixels.view(f"u{bytes}")[..., 0] *= kept
+    else:
+        pixels *= kept[..., None]
 
 
 def _dtype(have: np.dtype, format: str, bits: str, note) -> np.dtype:
@@ -205,6 +215,8 @@ def _levels(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if values.dtype == dtype:
         return values
     if values.dtype == np.float32:
+        if dtype == np.uint8:
+            return cv2.convertScaleAbs(values, alpha=255).reshape(values.shape)
         return np.rint(values * np.float32(np.iinfo(dtype).max)).astype(dtype)
     if dtype == np.float32:
         return np.divide(values, np.float32(np.iinfo(values.dtype).max), dtype=np.float32)
@@ -257,9 +269,9 @@ def _chosen_exif(block: bytes | None, which: str) -> Image.Exif:
 
 
 def _write_by_pillow(out, pixels, format, quality, lossless, hidden, progress) -> None:
-    strips = [pixels.rows(*strip) for strip in pixels.strips()]
-    whole = np.concatenate(strips)
-    del strips
+    whole = np.empty((pixels.height, pixels.width, pixels.channels), pixels.dtype)
+    for top, bottom in pixels.strips():
+        whole[top:bottom] = pixels.rows(top, bottom)
     image = Image.fromarray(whole[..., 0] if pixels.channels == 1 else whole)
     extra = {"icc_profile": pixels.icc, "exif": pixels.exif.tobytes() if pixels.exif else None}
     extra = {key: value for key, value in extra.items() if value}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from qr_nodes.imaging.strips import strips
+from qr_nodes.imaging.strips import THREADS, in_order, strips
 
 LOBES = 3
 
@@ -44,13 +45,16 @@ def shrink_rgb(
     """
     rows, columns = color.shape[:2]
     narrow = np.empty((rows, width, 3), np.uint8)
-    for strip, _, _ in strips(rows, columns):
-        checkpoint()
+
+    def shrink(strip: slice) -> None:
         part = in_bytes(color[strip])
         if alpha is not None:
             part = _over(part, alpha[strip], ground)
         picture = Image.fromarray(np.ascontiguousarray(part))
         narrow[strip] = picture.resize((width, picture.height), Image.Resampling.LANCZOS)
+
+    for _ in in_order((partial(shrink, strip) for strip, _, _ in strips(rows, columns)), THREADS):
+        checkpoint()
     return np.asarray(Image.fromarray(narrow).resize((width, height), Image.Resampling.LANCZOS))
 
 

@@ -147,15 +147,17 @@ def _weigh(resized, color, alpha, checkpoint) -> None:
     is linear where the picture grows.
     """
     size = resized.shape[:2]
-    solid = cv2.erode(np.uint8(alpha == 1), np.ones((2 * REACH + 1,) * 2, np.uint8))
-    solid = resize_array(255 * solid.reshape(alpha.shape), size, "linear", checkpoint)
-    mixed = solid < 255
-    weight = alpha + TRACE
-    new_weight = resize_array(weight, size, "linear", checkpoint)
+    solid = (alpha == 1).view(np.uint8)
+    solid = cv2.erode(solid, np.ones((2 * REACH + 1,) * 2, np.uint8)).reshape(alpha.shape)
+    solid *= np.uint8(255)
+    mixed = resize_array(solid, size, "linear", checkpoint) < 255
+    del solid
     plane = np.empty(alpha.shape, np.float32)
+    np.add(alpha, TRACE, out=plane)
+    new_weight = resize_array(plane, size, "linear", checkpoint)
     for channel in range(3):
         for rows, *_ in strips(*alpha.shape):
-            np.multiply(color[rows, :, channel], weight[rows], out=plane[rows])
+            np.multiply(color[rows, :, channel], alpha[rows] + TRACE, out=plane[rows])
         new = resize_array(plane, size, "linear", checkpoint)
         for rows, *_ in strips(*size):
             checkpoint()

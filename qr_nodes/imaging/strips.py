@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Made = TypeVar("Made")
+
+THREADS = min(4, os.cpu_count() or 1)
 
 GRAIN = 1 << 20
 """Pixels per strip: a few ms of most filters, and a few MB, on a present core."""
@@ -32,3 +40,21 @@ def strips(height: int, width: int, halo: int = 0) -> Iterator[tuple[slice, slic
         bottom = min(top + step, height)
         above, below = max(top - halo, 0), min(bottom + halo, height)
         yield slice(top, bottom), slice(above, below), slice(top - above, bottom - above)
+
+
+def in_order(jobs: Iterable[Callable[[], Made]], ahead: int = 2 * THREADS) -> Iterator[Made]:
+    """Run jobs on several threads, at most `ahead` ahead, and give their results in order.
+
+    Whoever stops asking stops the jobs that have not begun.
+    """
+    pool = ThreadPoolExecutor(THREADS)
+    pending: deque[Future[Made]] = deque()
+    try:
+        for job in jobs:
+            pending.append(pool.submit(job))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -6,7 +6,7 @@ found on a small copy of the picture; only the unmixing itself looks at every pi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -40,6 +40,9 @@ ALIKE = 0.4
 
 SOLID = 0.95
 """Alpha from which a pixel counts as part of what encloses a hole."""
+
+GRAIN = 1 << 17
+"""Pixels of holes that are looked up at once: their colours fit the cache."""
 
 SQUARE = np.ones((9, 9), np.uint8)
 """What fits into an area but not into an edge, on the small copy."""
@@ -215,21 +218,64 @@ def holes_closed(
     small, picture = _small(alpha, quick=True), _small(color, quick=True)
     theirs = Palette.of(picture, ((small <= EMPTY) & ~_drawn(holes, small, alpha.shape)) * _ONE)
     own = Palette.of(picture, (small >= SOLID) * _ONE)
+    alike = _commonness((theirs, own), color, alpha, holes, checkpoint)
     out = alpha
-    for outline in holes:
-        checkpoint()
-        left, top, width, height = cv2.boundingRect(outline)
-        box = slice(top, top + height), slice(left, left + width)
-        hole = np.zeros((height, width), np.uint8)
-        cv2.drawContours(hole, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
-        inside = (hole > 0) & (alpha[box] < SOLID)
-        seen = _unit(color[box])
-        mine = own.common_in(seen, box, alpha.shape)[inside]
-        if mine.mean() > theirs.common_in(seen, box, alpha.shape)[inside].mean() + 0.1:
+    for outline, (to_theirs, to_own) in zip(holes, alike, strict=True):
+        if to_own > to_theirs + 0.1:
             if out is alpha:
                 out = np.array(alpha)
+            box, hole = _filled(outline)
             out[box][hole > 0] = 1.0
     return out
+
+
+def _filled(outline: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Give the rows and columns of an outline, and as uint8 what it encloses there."""
+    left, top, width, height = cv2.boundingRect(outline)
+    hole = np.zeros((height, width), np.uint8)
+    cv2.drawContours(hole, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
+    return (slice(top, top + height), slice(left, left + width)), hole
+
+
+def _commonness(palettes, color, alpha, holes, checkpoint) -> np.ndarray:
+    """Give (holes, palettes) how common the colours in each hole are on average.
+
+    Pixels of many holes are looked up at once: asking costs more than looking.
+    """
+    sums = np.zeros((len(palettes), len(holes)))
+    counts = np.zeros(len(holes))
+    for ids, y, x in _pixels_in(holes, alpha):
+        checkpoint()
+        counts += np.bincount(ids, minlength=len(holes))
+        seen = _unit(color[y, x])
+        at = [
+            ((place + 0.5) / n).astype(np.float32)
+            for place, n in zip((y, x), alpha.shape, strict=True)
+        ]
+        for palette, total in zip(palettes, sums, strict=True):
+            total += np.bincount(ids, palette.common(seen, *at), len(holes))
+    return (sums / np.maximum(counts, 1)).T
+
+
+def _pixels_in(
+    holes: list[np.ndarray], alpha: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Walk over what is not solid in outlines, some at a time: number of the outline, y, x."""
+    found, count = [], 0
+    for number, outline in enumerate(holes):
+        (rows, columns), hole = _filled(outline)
+        step = max(GRAIN // hole.shape[1], 1)
+        for top in range(0, len(hole), step):
+            part = slice(rows.start + top, min(rows.start + top + step, rows.stop))
+            inside = (hole[top : top + step] > 0) & (alpha[part, columns] < SOLID)
+            y, x = np.nonzero(inside)
+            found.append((np.full(len(y), number), y + part.start, x + columns.start))
+            count += len(y)
+            if count > GRAIN:
+                yield tuple(map(np.concatenate, zip(*found, strict=True)))
+                found, count = [], 0
+    if count:
+        yield tuple(map(np.concatenate, zip(*found, strict=True)))
 
 
 def _drawn(outlines: list[np.ndarray], small: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
