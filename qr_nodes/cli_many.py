@@ -88,11 +88,12 @@ def run_many(
             )  # fmt: skip
             return _tell(graph, results, len(inputs), as_json, quiet, report)
         out = output_folder(inputs, outputs)
-        found = batch.find_pictures(inputs, how.pop("patterns"), how.pop("exclude"), out)
+        patterns, exclude = how.pop("patterns"), how.pop("exclude")
+        found = batch.find_pictures(inputs, patterns, exclude, out)
         on_error = how.pop("on_error")
         one = batch.Batch(graph, out, folders, engine=engine, edits=not no_edits, **how)
         if not found.pictures:
-            wanted = "that fits" if how.get("patterns") else "that is read here"
+            wanted = "that fits" if patterns or exclude else "that is read here"
             raise _nothing(folders, wanted, found.left_out)
         if dry_run:
             return _list(one, found)

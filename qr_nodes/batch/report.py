@@ -58,7 +58,7 @@ class Report:
         try:
             folder = self._target.absolute().parent
             handle, self._part = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=folder)
-            self._file = open(handle, "w", encoding="utf-8", newline="")  # noqa: SIM115
+            self._file = open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace")  # noqa: SIM115
             os.chmod(self._part, 0o644)
         except OSError as error:
             raise self._fault(error) from error
@@ -77,6 +77,8 @@ class Report:
                 self._csv.writerow(self._row(result))
             else:
                 text = json.dumps(result.as_json(), indent=1, ensure_ascii=False)
+                # Bytes in names that are no text become escapes, which JSON reads.
+                text = text.encode(errors="backslashreplace").decode()
                 self._file.write(("," if self.results else "") + "\n" + text)
         except OSError as error:
             raise self._fault(error) from error
