@@ -18,9 +18,8 @@ from pathlib import Path
 import click
 
 from qr_nodes import __version__
+from qr_nodes.cli_many import FOLDERS, OPTIONS, STOPPED, run_many
 from qr_nodes.errors import QrNodesError
-
-STOPPED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,7 +96,8 @@ def _running(command):
                 "-o",
                 "--output",
                 metavar="PATH",
-                help="File to write; a folder for several inputs; - for standard output.",
+                help="File to write; a folder for several inputs or a folder of them; - for "
+                "standard output.",
             ),
             click.option(
                 "-s",
@@ -120,16 +120,16 @@ def _running(command):
             click.option(
                 "--format",
                 "suffix",
-                default="png",
-                show_default=True,
+                default="",
                 metavar="ENDING",
-                help="Format where the output has no name of its own.",
+                help="Format where the output has no name of its own; png by default.",
             ),
             click.option(
                 "--no-cache",
                 is_flag=True,
                 help="Neither use nor keep what the network said before.",
             ),
+            *OPTIONS,
             click.option("--json", "as_json", is_flag=True, help="Print a report as JSON."),
             click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
         ]
@@ -139,7 +139,7 @@ def _running(command):
 
 
 @cli.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE|FOLDER...")
 @click.option(
     "-p",
     "--preset",
@@ -150,9 +150,10 @@ def _running(command):
 )
 @_running
 def remove(pictures: tuple[str, ...], preset: str, **options) -> int:
-    """Remove the background of pictures.
+    """Remove the background of pictures, or of all pictures in folders.
 
     Writes NAME-cutout.png beside each picture unless -o says otherwise; - reads standard input.
+    Results of a folder go to FOLDER-cutout, with its tree; what is done and current is skipped.
     """
     return _run(preset, pictures, **options)
 
@@ -167,12 +168,13 @@ def remove(pictures: tuple[str, ...], preset: str, **options) -> int:
     metavar="PICTURE",
     help="Picture for the Load node; - reads standard input. Repeatable.",
 )
-@click.argument("more", nargs=-1, metavar="[PICTURE]...")
+@click.argument("more", nargs=-1, metavar="[PICTURE|FOLDER]...")
 @_running
 def run(graph: str, pictures: tuple[str, ...], more: tuple[str, ...], **options) -> int:
-    """Run a .qrgraph file, or a preset by its name, over pictures.
+    """Run a .qrgraph file, or a preset by its name, over pictures or folders of pictures.
 
-    Without a picture the files named in the graph are used.
+    Without a picture the files named in the graph are used. Results of a folder go to -o, with its
+    tree; what is done and current is skipped.
     """
     return _run(graph, pictures + more, **options)
 
@@ -191,6 +193,7 @@ def _run(
     no_cache,
     as_json,
     quiet,
+    **many,
 ) -> int:
     from qr_nodes import batch
     from qr_nodes.qrgraph import load_graph
@@ -204,14 +207,26 @@ def _run(
         for name, value in asked.items():
             if value is not None:
                 graph = graph.set_param(id, name, value)
+    told = {"cached": not no_cache, "as_json": as_json, "quiet": quiet or output == "-"}
+    if any(map(os.path.isdir, pictures)):
+        if "-" in pictures or output == "-":
+            raise click.UsageError("A folder goes to a folder, not to standard output.")
+        return run_many(graph, pictures, _paths(output), format=suffix, **told, **many)
+    for name in FOLDERS:
+        if many[name]:
+            raise click.UsageError(f"{FOLDERS[name]} is for folders, and no folder is named.")
 
-    ending = "." + suffix.lower().lstrip(".")
+    ending = "." + (suffix or "png").lower().lstrip(".")
     with _streams(list(pictures), output, ending) as (inputs, outputs):
         if outputs is None:
             outputs = batch.output_paths(inputs, output, ending) if inputs else _paths(output)
+        if len(inputs) > 1 or many["report"]:
+            return run_many(graph, inputs, outputs, **told, **many)
         engine = batch.cli_engine(cached=not no_cache)
         try:
-            return _report(graph, inputs, outputs, engine, as_json, quiet or output == "-")
+            return _report(
+                graph, inputs, outputs, engine, not many["no_edits"], as_json, told["quiet"]
+            )
         finally:
             engine.close()
 
@@ -245,46 +260,44 @@ def _streams(pictures: list[str], output: str | None, ending: str) -> Iterator[t
             sys.stdout.buffer.flush()
 
 
-def _report(graph, inputs, outputs, engine, as_json: bool, quiet: bool) -> int:
-    """Run, and tell of each picture as it is done; give the exit code."""
+def _report(graph, inputs, outputs, engine, edits: bool, as_json: bool, quiet: bool) -> int:
+    """Run over one picture, or over the graph's own, and tell of it; give the exit code."""
     from qr_nodes import batch
 
-    results, failed = [], 0
-    with _Progress(max(len(inputs), 1), graph, quiet or as_json) as progress:
-        for result in batch.run(graph, inputs, outputs, engine=engine, emit=progress.listen):
-            progress.advance()
-            results.append(result.as_json())
-            name = Path(result.input).name or "the graph"
-            for note in result.notes if not quiet else ():
-                progress.say(f"{name}: {note}")
-            if result.error is not None:
-                failed += 1
-                if os.environ.get("QR_NODES_DEBUG"):
-                    raise result.error
-                said = str(result.error).replace(f"{result.input}: ", "")
-                progress.say(f"{name}: {said}")
-            elif result.output and sys.stderr.isatty() and not (quiet or as_json):
-                progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")
+    with _Progress(graph, quiet or as_json) as progress:
+        (result,) = batch.run(
+            graph, inputs, outputs, engine=engine, emit=progress.listen, edits=edits
+        )
+        name = Path(result.input).name or "the graph"
+        for note in result.notes if not quiet else ():
+            progress.say(f"{name}: {note}")
+        failed = result.error is not None
+        if failed:
+            if os.environ.get("QR_NODES_DEBUG"):
+                raise result.error
+            said = str(result.error).replace(f"{result.input}: ", "")
+            progress.say(f"{name}: {said}")
+        elif result.output and sys.stderr.isatty() and not (quiet or as_json):
+            progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")
     if as_json:
-        click.echo(json.dumps({"results": results, "failed": failed}, indent=1, ensure_ascii=False))
-    elif failed and len(results) > 1:
-        _say(f"{failed} of {len(results)} pictures failed.")
+        told = {"results": [result.as_json()], "failed": int(failed)}
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
     return 1 if failed else 0
 
 
 class _Progress:
-    """A bar on a terminal, nothing elsewhere: how many nodes of all pictures are done."""
+    """A bar on a terminal, nothing elsewhere: how many nodes of a picture are done."""
 
-    def __init__(self, pictures: int, graph, hidden: bool):
+    def __init__(self, graph, hidden: bool):
         self.hidden = hidden or not sys.stderr.isatty()
-        self.nodes, self.pictures, self.done, self.bar = len(graph.nodes), pictures, 0, None
+        self.nodes, self.bar = len(graph.nodes), None
 
     def __enter__(self):
         if not self.hidden:
             from tqdm import tqdm
 
             form = "{desc} {percentage:3.0f} %|{bar:30}| {n:.1f}/{total} nodes, {remaining} left"
-            self.bar = tqdm(total=self.nodes * self.pictures, bar_format=form, leave=False)
+            self.bar = tqdm(total=self.nodes, bar_format=form, leave=False)
         return self
 
     def __exit__(self, *error):
@@ -301,13 +314,6 @@ class _Progress:
         elif event.kind in ("done", "reused"):
             self.bar.n = min(int(self.bar.n) + 1, self.bar.total)
         self.bar.refresh()
-
-    def advance(self) -> None:
-        """One picture is done, whatever became of its nodes."""
-        self.done += 1
-        if self.bar is not None:
-            self.bar.n = self.done * self.nodes
-            self.bar.refresh()
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

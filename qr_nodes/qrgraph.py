@@ -121,7 +121,7 @@ def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrN
     GraphError
         It is no .qrgraph of a version that can be read.
     """
-    raw = _json(data)
+    raw = strict_json(data)
     if raw.get("format") != "qrgraph":
         raise GraphError("it is no .qrgraph file.", hint="Open one that this program saved.")
     if isinstance(raw.get("version"), int) and raw["version"] > VERSION:
@@ -132,7 +132,9 @@ def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrN
     try:
         file = msgspec.convert(raw, GraphFile)
     except msgspec.ValidationError as error:
-        raise GraphError(f"it is damaged: {_place(error)}.", hint="Mend or replace it.") from error
+        raise GraphError(
+            f"it is damaged: {place_of(error)}.", hint="Mend or replace it."
+        ) from error
     if len(file.nodes) > MAX_NODES:
         raise GraphError(f"it has {len(file.nodes)} nodes.", hint=f"The limit is {MAX_NODES}.")
 
@@ -166,7 +168,7 @@ def _entry(id: str, fields: dict[str, Any]) -> NodeEntry:
     try:
         return msgspec.convert(fields, NodeEntry)
     except msgspec.ValidationError as error:
-        raise GraphError(f"it is damaged: {_place(error)}.", id, "Mend it.") from error
+        raise GraphError(f"it is damaged: {place_of(error)}.", id, "Mend it.") from error
 
 
 def _node(
@@ -217,7 +219,7 @@ def dump(graph: Graph, folder: str | os.PathLike = ".") -> bytes:
         if node.bypass:
             entry["bypass"] = True
         entry["params"] = {
-            name: _relative(value, folder)
+            name: relative(value, folder)
             if name in node.spec.params and node.spec.params[name].kind in ("file", "save")
             else msgspec.to_builtins(value)
             for name, value in node.params.items()
@@ -241,7 +243,17 @@ def save_graph(graph: Graph, path: str | os.PathLike) -> None:
         The file cannot be written; nothing has changed.
     """
     target = Path(path).absolute()
-    data = dump(graph, target.parent)
+    write_whole(target, dump(graph, target.parent), "the graph")
+
+
+def write_whole(target: Path, data: bytes, what: str) -> None:
+    """Put `data` in the place of a file, so that the old or the new one is always whole.
+
+    Raises
+    ------
+    WriteError
+        `what` cannot be saved; nothing has changed.
+    """
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -255,11 +267,11 @@ def save_graph(graph: Graph, path: str | os.PathLike) -> None:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
         raise WriteError(
-            f"the graph cannot be saved ({error.strerror}).", target.name, "Save it elsewhere."
+            f"{what} cannot be saved ({error.strerror}).", target.name, "Save it elsewhere."
         ) from error
 
 
-def _relative(value: str, folder: str | os.PathLike) -> str:
+def relative(value: str, folder: str | os.PathLike) -> str:
     """Give `value` relative to `folder` if it lies in it, with forward slashes."""
     if not value:
         return value
@@ -285,7 +297,7 @@ def _read(file: Path) -> bytes:
     return data
 
 
-def _json(data: bytes) -> dict:
+def strict_json(data: bytes, kind: str = ".qrgraph") -> dict:
     """Read JSON as strictly as it is written: no name twice, no NaN, an object outside."""
 
     def once(pairs):
@@ -310,11 +322,11 @@ def _json(data: bytes) -> dict:
             f"it is no JSON ({detail}{f', line {line}' if line else ''}).", hint="Mend it."
         ) from error
     if not isinstance(raw, dict):
-        raise GraphError("it is no .qrgraph file.", hint="Open one that this program saved.")
+        raise GraphError(f"it is no {kind} file.", hint="Open one that this program saved.")
     return raw
 
 
-def _place(error: msgspec.ValidationError) -> str:
+def place_of(error: msgspec.ValidationError) -> str:
     """Turn "Expected `int`, got `str` - at `$.nodes[...].version`" into plain words."""
     text, _, place = str(error).partition(" - at ")
     place = place.strip("`").removeprefix("$").lstrip(".")

@@ -173,9 +173,13 @@ def test_bad_pictures_and_places_give_one_line_and_leave_nothing(edges, cut, tmp
     (tmp_path / "half.png").write_bytes(cut.read_bytes()[:80])
     (tmp_path / "folder.png").mkdir()
     before = sorted(os.listdir(tmp_path))
-    for name in ("empty.png", "text.png", "half.png", "folder.png", "none.png"):
+    for name in ("empty.png", "text.png", "half.png", "none.png"):
         assert main(["run", edges, str(tmp_path / name), "-o", str(tmp_path / "out.png")]) == 1
         assert one_line(capsys).startswith(f"{name}: load: ")
+    assert main(["run", edges, str(tmp_path / "folder.png"), "-o", str(tmp_path / "out.png")]) == 1
+    assert one_line(capsys) == (
+        "folder.png: there is no picture that is read here. Name another folder."
+    )
     for out in ("nowhere/out.png", "folder.png/no/out.png", "out.xyz", "out"):
         assert main(["run", edges, str(cut), "-o", str(tmp_path / out)]) == 1
         assert one_line(capsys).startswith("cut.png: export")

@@ -113,6 +113,26 @@ def decode(
     return _pillow(file, start, page, scale, max_pixels, note)
 
 
+def measure(file: BinaryIO) -> tuple[int, int, int]:
+    """Give width and height in px and bytes per channel of a picture, from its header alone.
+
+    Of a file with several pages the first is measured. Damaged files raise what their decoder
+    raises.
+    """
+    start = file.read(64)
+    file.seek(0)
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start[8:32]:
+        import pillow_heif
+
+        heif = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+        return *heif.size, 1 if heif.info.get("bit_depth", 8) <= 8 else 2
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        tags = _tiff_tags(file, _tiff_pages(file)[0])
+        return tags[256], tags[257], max(1, max(tags.get(258, (8,))) // 8)
+    image = _open(file)
+    return *image.size, 1 if _deep_bits(image.format, start, file) <= 8 else 2
+
+
 def _check_size(width: int, height: int, max_pixels: float) -> None:
     if width < 1 or height < 1:
         raise Refused("the picture has no pixels.", AGAIN)

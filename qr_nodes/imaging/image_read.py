@@ -17,8 +17,15 @@ from PIL import Image
 
 from qr_nodes.errors import ReadError
 from qr_nodes.imaging.color import profile_fits
-from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode
+from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure
 from qr_nodes.types import Cutout, Source, opaque
+
+ENDINGS = (
+    *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "tif", "tiff", "avif", "avifs"),
+    *("heic", "heif", "hif", "gif", "bmp", "dib", "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx"),
+    *("tga", "ico", "psd", "qoi", "sgi", "pcx"),
+)
+"""Endings of names that pictures which are read here usually have."""
 
 # TIFF underneath, so they would open as their thumbnail.
 RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw")
@@ -72,6 +79,18 @@ def read_image(
     except Exception as error:
         raise ReadError("the file is damaged and cannot be decoded.", name, AGAIN) from error
     return _cutout(picture, scale, path.name if path else "")
+
+
+def measure_image(path: str | os.PathLike) -> tuple[int, int, int]:
+    """Give width and height in px and bytes per channel, read off a picture's header.
+
+    (0, 0, 1) for what is no picture: reading it says why.
+    """
+    try:
+        with _opened(Path(path)) as file:
+            return measure(file)
+    except Exception:  # as in `read_image`, whatever a decoder raises
+        return 0, 0, 1
 
 
 def _opened(source: Path | bytes | BinaryIO):

@@ -234,8 +234,9 @@ def _options(device: Device) -> Any:
     # Memory in one piece saves a quarter of the time. It would stay (0.4 GB for u2netp, 2 GB at
     # 1024²) until the end of the process: see `_rest_after`.
     options.enable_cpu_mem_arena = device.provider == CPU.provider
-    if device.provider == "DmlExecutionProvider":
-        options.enable_mem_pattern = False  # DirectML asks for it
+    # A plan of all memory is taken beside what a run has anyway: u2netp peaked at 393 MiB with it
+    # and at 356 without, in the same time. DirectML allows none.
+    options.enable_mem_pattern = False
     return options
 
 

@@ -1,18 +1,19 @@
-"""One graph over pictures: bind a graph to its files, run it, and tell what came of it."""
+"""One graph over one picture: bind the graph to its files, run it, and tell what came of it."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qr_nodes.cache import Cache, Disk
 from qr_nodes.engine import Engine, Event, RunRequest
-from qr_nodes.errors import GraphError, ParamError, QrNodesError, WriteError
+from qr_nodes.errors import Cancelled, GraphError, ParamError, QrNodesError, WriteError
 from qr_nodes.graph import Graph
+from qr_nodes.qredit import edited
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Result:
     nodes : what each node did, in the order they ended
     error : what went wrong, or None
     outputs : target → its outputs by name, as arrays
+    files : Export node → path of its file, for all that are there now
+    skipped : all files were there and still current, so nothing was done
     """
 
     input: str
@@ -46,6 +49,8 @@ class Result:
     nodes: tuple[NodeReport, ...]
     error: QrNodesError | None = None
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict)
+    skipped: bool = False
 
     @property
     def notes(self) -> list[str]:
@@ -59,6 +64,8 @@ class Result:
             "output": self.output,
             "seconds": round(self.seconds, 4),
             "error": None if self.error is None else str(self.error),
+            "files": dict(self.files),
+            "skipped": self.skipped,
             "nodes": [asdict(report) for report in self.nodes],
         }
 
@@ -79,19 +86,25 @@ def override(graph: Graph, settings: Iterable[str]) -> Graph:
     return graph
 
 
-def bind(graph: Graph, input: str | None = None, output: str | None = None) -> Graph:
+def bind(
+    graph: Graph, input: str | None = None, output: str | Mapping[str, str] | None = None
+) -> Graph:
     """Point a graph's Load and Export at files.
 
     With several of them, the one called "load" ("export") is meant, or the only one that has
-    no path of its own.
+    no path of its own. An `output` by node sets each Export that it names.
     """
-    for type, path in (("load", input), ("export", output)):
-        if path is not None:
-            graph = graph.set_param(_only(graph, type), "path", path)
+    if input is not None:
+        graph = graph.set_param(only(graph, "load"), "path", input)
+    if isinstance(output, str):
+        output = {only(graph, "export"): output}
+    for id, path in (output or {}).items():
+        graph = graph.set_param(id, "path", path)
     return graph
 
 
-def _only(graph: Graph, type: str) -> str:
+def only(graph: Graph, type: str) -> str:
+    """Give the one Load (Export) node that a picture is meant for, or raise GraphError."""
     there = graph.of_type(type)
     free = [id for id in there if not graph.nodes[id].params["path"]]
     for choice in ([id for id in there if id == type], there, free):
@@ -150,45 +163,6 @@ def output_paths(inputs: list[str], out: str | None, suffix: str = ".png") -> li
     return [str(path) for path in paths]
 
 
-def run(
-    graph: Graph,
-    inputs: str | os.PathLike | Iterable[str | os.PathLike] = (),
-    outputs: str | os.PathLike | Iterable[str | os.PathLike] = (),
-    *,
-    engine: Engine | None = None,
-    emit: Callable[[Event], None] = lambda event: None,
-) -> Iterator[Result]:
-    """Run a graph over pictures, one after another; a picture that fails does not stop the rest.
-
-    Parameters
-    ----------
-    graph : Graph
-        Its Export nodes are the targets; without one, the nodes that nothing follows.
-    inputs, outputs : path, or paths of the same number
-        None, or nothing, leaves the graph's own paths.
-    engine : Engine
-        One to share between calls, so that what has not changed is not computed again.
-    emit : callable
-        Takes the engine's events.
-
-    Yields
-    ------
-    result : Result
-        One per input, its error in it rather than raised.
-    """
-    ins, outs = _paths(inputs), _paths(outputs)
-    count = max(len(ins), len(outs), 1)
-    own = Engine(Cache(0)) if engine is None else None
-    try:
-        for place in range(count):
-            source = ins[place] if place < len(ins) else None
-            target = outs[place] if place < len(outs) else None
-            yield _run_one(engine or own, graph, source, target, place, emit)
-    finally:
-        if own:
-            own.close()
-
-
 def targets(graph: Graph) -> tuple[str, ...]:
     """Give the nodes a graph is run for: its Exports, or else the nodes that nothing follows."""
     exports = [id for id in graph.of_type("export") if not graph.nodes[id].bypass]
@@ -196,21 +170,45 @@ def targets(graph: Graph) -> tuple[str, ...]:
     return tuple(exports or (id for id in graph.order if id not in followed))
 
 
-def cli_engine(cached: bool = True) -> Engine:
+def cli_engine(cached: bool = True, lanes: int = 2) -> Engine:
     """Give an engine for runs that look at each picture once: pixels are not kept, but what a
     network said is, on disk."""
     from qr_nodes import resources
 
     disk = Disk(resources.cache_folder("networks")) if cached else None
-    return Engine(Cache(0, disk))
+    return Engine(Cache(0, disk), lanes)
 
 
-def _paths(paths) -> list[str]:
-    single = isinstance(paths, str | os.PathLike)
-    return [os.fspath(path) for path in ([paths] if single else paths or ())]
+def run_one(
+    engine: Engine,
+    graph: Graph,
+    source: str | None,
+    target: str | Mapping[str, str] | None,
+    id: int = 0,
+    emit: Callable[[Event], None] = lambda event: None,
+    *,
+    edits: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Run a graph over one picture; what goes wrong with it is in the result.
 
+    Parameters
+    ----------
+    engine, graph : what runs, and what it runs
+    source, target : path of the picture, and of the file (or of each Export's)
+        None leaves the graph's own. Of several files, only these Exports are run for.
+    id : int
+        Tells this run from others on the engine.
+    edits : bool
+        Apply the .qredit file that lies beside the picture.
+    stopped : callable
+        Asked every few ms whether nobody wants the result any more.
 
-def _run_one(engine, graph, source, target, id, emit) -> Result:
+    Raises
+    ------
+    Cancelled
+        It was stopped.
+    """
     reports: list[NodeReport] = []
     did = {"done": "ran", "reused": "reused", "failed": "failed", "blocked": "blocked"}
 
@@ -228,16 +226,21 @@ def _run_one(engine, graph, source, target, id, emit) -> Result:
             )
         emit(event)
 
-    began, outputs, written = time.perf_counter(), {}, None
+    began, outputs = time.perf_counter(), {}
     try:
-        bound = bind(graph, source, target)
-        outcome = engine.run(RunRequest(bound, targets(bound), id=id), listen)
+        bound = bind(edited(graph, source) if edits and source else graph, source, target)
+        wanted = tuple(target) if isinstance(target, Mapping) else targets(bound)
+        request = RunRequest(bound, wanted, id=id)
+        outcome = engine.run(request, listen, lambda: () if stopped() else None)
+        if outcome.superseded:
+            raise Cancelled
         outputs = outcome.outputs
         error = next(iter(outcome.errors.values()), None)
     except QrNodesError as fault:
         error = fault
+    files = {}
     if error is None:
-        files = [value["file"].path for value in outputs.values() if "file" in value]
-        written = files[0] if files else None
+        files = {id: value["file"].path for id, value in outputs.items() if "file" in value}
+    written = next(iter(files.values()), None)
     seconds = time.perf_counter() - began
-    return Result(source or "", written, seconds, tuple(reports), error, outputs)
+    return Result(source or "", written, seconds, tuple(reports), error, outputs, files)

@@ -1,0 +1,167 @@
+"""Find the pictures in folders: in order, by patterns, and never what a run itself has written."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from pathlib import Path
+
+from qr_nodes.errors import ReadError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to be done.
+
+    Attributes
+    ----------
+    path : where it lies
+    place : the same below the folder that was named, with forward slashes ("trip/cat.jpg")
+    twin : another picture beside it has the same name but for the ending
+    home : hash of the path of the folder that was named
+    """
+
+    path: str
+    place: str
+    twin: bool = False
+    home: str = ""
+
+
+@dataclass
+class Found:
+    """What folders hold.
+
+    Attributes
+    ----------
+    pictures : in order
+    left_out : ending → how many files that are no pictures read here
+    """
+
+    pictures: list[Picture] = field(default_factory=list)
+    left_out: Counter = field(default_factory=Counter)
+
+
+def find_pictures(
+    folders: Iterable[str | os.PathLike],
+    patterns: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    out: str | os.PathLike | None = None,
+) -> Found:
+    """List the pictures in folders and the folders in them, sorted by name.
+
+    Hidden files are left out, and links to folders are not followed.
+
+    Parameters
+    ----------
+    folders : paths
+        A file among them stands for itself. With several folders, places begin with the folder's
+        own name.
+    patterns : texts such as "*.jpg" or "trip/*"
+        Only files that fit one, by name or by place; capitals do not matter. None: everything
+        that has the ending of a picture.
+    exclude : texts
+        Leave out files, and folders with all in them, that fit one.
+    out : path or None
+        Folder for results, which is not looked into.
+
+    Raises
+    ------
+    ReadError
+        A folder cannot be listed, or two have the same name.
+    """
+    roots = [os.fspath(folder) for folder in folders]
+    names = [Path(os.path.abspath(root)).name for root in roots]
+    several = sum(os.path.isdir(root) for root in roots) > 1
+    patterns, exclude = _folded(patterns), _folded(exclude)
+    skipped = None if out is None else os.path.realpath(out)
+    found = Found()
+    for root, name in zip(roots, names, strict=True):
+        if not os.path.isdir(root):
+            found.pictures.append(Picture(root, name, home=_hash(os.path.dirname(root) or ".")))
+            continue
+        if several and names.count(name) > 1:
+            raise ReadError(
+                f"two folders are called {name!r}.", root, "Run them into outputs of their own."
+            )
+        prefix = f"{name}/" if several else ""
+        home = _hash(root)
+        for folder, place, files in _walk(root, prefix, exclude, skipped):
+            found.pictures += _chosen(folder, place, home, files, patterns, found.left_out)
+    return found
+
+
+def picture_at(path: str | os.PathLike, folder: str | os.PathLike) -> Picture:
+    """Describe one picture in a folder that is being watched."""
+    file = Path(path)
+    stems = Counter(_stem(name) for name in os.listdir(file.parent) if _is_picture(name))
+    place = file.relative_to(folder).as_posix()
+    return Picture(str(file), place, stems[_stem(file.name)] > 1, _hash(folder))
+
+
+def _hash(folder: str | os.PathLike) -> str:
+    path = os.path.realpath(folder).encode(errors="surrogateescape")
+    return blake2b(path, digest_size=8).hexdigest()
+
+
+def _walk(
+    folder: str, place: str, exclude: list[str], skipped: str | None
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Give (folder, its place, names of files) for a folder and all in it."""
+    try:
+        with os.scandir(folder) as entries:
+            entries = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        what = f"the folder cannot be listed ({error.strerror})."
+        raise ReadError(what, folder, "Change its permissions, or exclude it.") from error
+    files, folders = [], []
+    for entry in entries:
+        if entry.name.startswith(".") or _fits(entry.name, place, exclude):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(entry)
+        elif entry.is_file():
+            files.append(entry.name)
+    yield folder, place, files
+    for entry in folders:
+        if os.path.realpath(entry.path) != skipped:
+            yield from _walk(entry.path, f"{place}{entry.name}/", exclude, skipped)
+
+
+def _chosen(
+    folder: str, place: str, home: str, files: list[str], patterns: list[str], left_out: Counter
+) -> list[Picture]:
+    chosen = []
+    for name in files:
+        if _fits(name, place, patterns) if patterns else _is_picture(name):
+            chosen.append(name)
+        elif not patterns and not name.lower().endswith((".qredit", ".qrgraph")):
+            left_out[Path(name).suffix.lower()] += 1
+    stems = Counter(_stem(name) for name in chosen)
+    return [
+        Picture(os.path.join(folder, name), place + name, stems[_stem(name)] > 1, home)
+        for name in chosen
+    ]
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem.casefold()  # many file systems take a.jpg and A.jpg for one
+
+
+def _is_picture(name: str) -> bool:
+    from qr_nodes.imaging.image_io import ENDINGS
+
+    return not name.startswith(".") and name.lower().rpartition(".")[2] in ENDINGS
+
+
+def _folded(patterns: Iterable[str]) -> list[str]:
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    return [pattern.replace(os.sep, "/").strip("/").casefold() for pattern in patterns]
+
+
+def _fits(name: str, place: str, patterns: list[str]) -> bool:
+    names = name.casefold(), (place + name).casefold()
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)

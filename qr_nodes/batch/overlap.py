@@ -1,0 +1,122 @@
+"""Several pictures side by side, within cores and memory.
+
+Networks run one at a time per device (`inference.session` sees to that); decoding, filters and
+encoding of other pictures fill the time between.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qr_nodes.errors import Cancelled
+
+PER_PIXEL = 32
+"""Bytes that a picture of 8 bits may take at its worst moment in any preset, for each pixel."""
+PROCESS = 400 << 20
+"""Bytes that the process takes beside pictures: the program, and a small network at work."""
+MOST_JOBS = 8
+POLL = 0.2
+"""Seconds between two looks at whether to stop while all jobs are busy."""
+
+
+def cores() -> int:
+    """Give how many cores this process may use, which a container may have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Give how much memory there is, in bytes, which a container may have limited."""
+    import psutil
+
+    found = psutil.virtual_memory().total
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of cgroups 2 and 1
+        try:
+            found = min(found, int(Path("/sys/fs/cgroup", limit).read_text()))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def estimate(path: str) -> int:
+    """Give the bytes that a picture may take while a graph runs over it."""
+    from qr_nodes.imaging.image_io import measure_image
+
+    width, height, depth = measure_image(path)
+    return width * height * (PER_PIXEL + 12 * (depth - 1))
+
+
+class Room:
+    """Memory that pictures share: who wants some waits until it is there, in order of asking.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes. A picture that needs more waits until it is alone.
+    """
+
+    def __init__(self, limit: int):
+        self.limit, self.used = limit, 0
+        self._turn = threading.Lock()
+        self._freed = threading.Condition()
+
+    @contextmanager
+    def take(self, bytes: int, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hold `bytes` of the memory; raises Cancelled if it is `stopped` while waiting."""
+        while not self._turn.acquire(timeout=POLL):
+            if stopped():
+                raise Cancelled
+        try:
+            with self._freed:
+                while self.used and self.used + bytes > self.limit:
+                    if stopped():
+                        raise Cancelled
+                    self._freed.wait(POLL)
+                self.used += bytes
+        finally:
+            self._turn.release()
+        try:
+            yield
+        finally:
+            with self._freed:
+                self.used -= bytes
+                self._freed.notify()
+
+
+def overlapped(
+    do: Callable[[Any], Any], items: Iterable, jobs: int, stop: threading.Event
+) -> Iterator[Any]:
+    """Give `do(item)` for each item as they are done, `jobs` at a time.
+
+    When the iterator is closed, or `do` raises, `stop` is set, and those under way are waited for.
+    What raises `Cancelled` gives nothing.
+    """
+    items, pool = iter(items), ThreadPoolExecutor(jobs, "qr-nodes picture")
+    waiting: set[Future] = set()
+    try:
+        while True:
+            # One more than run, so that no job waits for whoever takes the results.
+            while len(waiting) < 2 * jobs and not stop.is_set():
+                try:
+                    waiting.add(pool.submit(do, next(items)))
+                except StopIteration:
+                    break
+            if not waiting:
+                return
+            done, waiting = wait(waiting, POLL, FIRST_COMPLETED)
+            for future in done:
+                try:
+                    result = future.result()
+                except Cancelled:
+                    continue
+                yield result
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,190 @@
+"""The .qredit file: what is different for one picture, beside the picture.
+
+    {
+      "format": "qredit",
+      "version": 1,
+      "picture": "cat.jpg",
+      "nodes": {
+        "feather": {"sigma": 4.0},
+        "brush_edit": {"strokes": [{"points": [[0.4, 0.2], [0.5, 0.2]], "size": 0.05}]}
+      }
+    }
+
+It holds values of parameters by node, nothing else, and is applied to whatever graph runs over the
+picture. `cat.qredit` belongs to `cat.jpg`; where `cat.png` lies there too, `picture` says whose it
+is, and the other's is called `cat.png.qredit`. Paths lie relative to the file where they can.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError
+from qr_nodes.graph import Graph
+from qr_nodes.qrgraph import MAX_BYTES, place_of, relative, strict_json, write_whole
+
+VERSION = 1
+
+Values = Mapping[str, Mapping[str, Any]]
+"""Node id → parameter → value."""
+
+
+class EditFile(msgspec.Struct, omit_defaults=True):
+    """The file as a whole."""
+
+    format: str
+    version: int
+    nodes: dict[str, dict[str, Any]]
+    picture: str = ""
+
+
+def find_edit(picture: str | os.PathLike) -> Path | None:
+    """Give the .qredit file that belongs to a picture, or None."""
+    photo = Path(picture)
+    for file in (photo.with_name(f"{photo.name}.qredit"), photo.with_suffix(".qredit")):
+        if os.path.lexists(file) and _whose(file) in ("", photo.name):
+            return file
+    return None
+
+
+def place_for_edit(picture: str | os.PathLike) -> Path:
+    """Give the path that a picture's .qredit file has, or would be saved under."""
+    photo = Path(picture)
+    if (found := find_edit(photo)) is not None:
+        return found
+    short = photo.with_suffix(".qredit")
+    return photo.with_name(f"{photo.name}.qredit") if os.path.lexists(short) else short
+
+
+def edited(graph: Graph, picture: str | os.PathLike) -> Graph:
+    """Apply a picture's .qredit file to a graph; without one the graph stays as it is.
+
+    Raises
+    ------
+    ReadError
+        The file cannot be read.
+    GraphError, ParamError
+        It is damaged, of a newer version, or does not fit the graph.
+    """
+    file = find_edit(picture)
+    return graph if file is None else load_edit(file, graph)
+
+
+def load_edit(path: str | os.PathLike, graph: Graph) -> Graph:
+    """Read a .qredit file and apply it to a graph: every value is checked by its parameter."""
+    file = Path(path)
+    try:
+        return apply_edit(graph, _parsed(_read(file)).nodes, file.parent)
+    except QrNodesError as error:
+        raise error.at(file.name) from error.__cause__
+
+
+def apply_edit(graph: Graph, nodes: Values, folder: str | os.PathLike = ".") -> Graph:
+    """Set parameters of several nodes; relative paths among them are taken from `folder`."""
+    for id, values in nodes.items():
+        if id not in graph.nodes:
+            there = ", ".join(list(graph.nodes)[:12]) or "none"
+            hint = f"Nodes here: {there}. Take it out of the file, or run without edits."
+            raise GraphError("the graph has no such node.", id, hint)
+        for name, value in values.items():
+            param = graph.nodes[id].spec.params.get(name)
+            if param is not None and param.kind == "save":
+                hint = "Take it out of the file: the run says where results go."
+                raise ParamError("it cannot differ between pictures.", f"{id}.{name}", hint)
+            graph = graph.set_param(id, name, value)
+            if param.kind == "file" and value:
+                graph = graph.set_param(id, name, os.path.normpath(Path(folder, value)))
+    return graph
+
+
+def differences(base: Graph, changed: Graph) -> dict[str, dict[str, Any]]:
+    """Give the parameters in which `changed` differs from `base`: what a .qredit would hold.
+
+    Where results go, and which picture Load reads, are no edits.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for id, node in changed.nodes.items():
+        if id not in base.nodes or base.nodes[id].spec.id != node.spec.id:
+            continue
+        for name, param in node.spec.params.items():
+            fixed = param.kind == "save" or (node.spec.id == "load" and name == "path")
+            if not fixed and node.params[name] != base.nodes[id].params[name]:
+                found.setdefault(id, {})[name] = node.params[name]
+    return found
+
+
+def save_edit(nodes: Values, picture: str | os.PathLike) -> Path:
+    """Write a picture's .qredit file; give its path. The old or the new file is always whole.
+
+    Parameters
+    ----------
+    nodes : node id → parameter → value
+        As `differences` gives them.
+    picture : path
+        The picture that the file is for, and beside which it will lie.
+
+    Raises
+    ------
+    WriteError
+        The file cannot be written; nothing has changed.
+    """
+    target = place_for_edit(picture).absolute()
+    whole = {
+        "format": "qredit",
+        "version": VERSION,
+        "picture": Path(picture).name,
+        "nodes": {
+            id: {name: _plain(value, target.parent) for name, value in values.items()}
+            for id, values in nodes.items()
+            if values
+        },
+    }
+    text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(target, text.encode(), "the edits")
+    return target
+
+
+def _plain(value: Any, folder: Path) -> Any:
+    """Give a value in JSON's types; a path that leads into `folder` relative to it."""
+    if isinstance(value, str) and os.path.isabs(value):
+        return relative(value, folder)
+    return msgspec.to_builtins(value)
+
+
+def _whose(file: Path) -> str:
+    """Give the picture that a .qredit file names; "" if it names none or cannot be read."""
+    try:
+        return _parsed(_read(file)).picture
+    except QrNodesError:
+        return ""
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        what = f"the edits cannot be read ({error.strerror})."
+        raise ReadError(what, hint="Mend or move the file.") from error
+    if len(data) > MAX_BYTES:
+        raise ReadError(f"it is larger than {MAX_BYTES >> 20} MB.", hint="Make it less.")
+    return data
+
+
+def _parsed(data: bytes) -> EditFile:
+    raw = strict_json(data, ".qredit")
+    if raw.get("format") != "qredit":
+        raise GraphError("it is no .qredit file.", hint="Save the edits again.")
+    if isinstance(raw.get("version"), int) and raw["version"] > VERSION:
+        what = f"it was saved by a newer version (format {raw['version']}, here is {VERSION})."
+        raise GraphError(what, hint="Update the program.")
+    try:
+        return msgspec.convert(raw, EditFile)
+    except msgspec.ValidationError as error:
+        raise GraphError(f"it is damaged: {place_of(error)}.", hint="Mend or delete it.") from error

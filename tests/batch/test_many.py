@@ -1,0 +1,371 @@
+"""A graph over folders: the tree, names, what is skipped, what fails, memory, cancelling."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qr_nodes import load_graph, run
+from qr_nodes.batch import Batch, cli_engine, find_pictures
+from qr_nodes.batch.overlap import Room, estimate, overlapped
+from qr_nodes.cache import Cache
+from qr_nodes.engine import Engine
+from qr_nodes.errors import GraphError, ParamError, QrNodesError, WriteError
+from qr_nodes.graph import Graph
+
+
+def did(results) -> dict[str, str]:
+    """Give what came of each picture, by its name in the output folder."""
+    found = {}
+    for result in results:
+        assert result.error is None, result.error
+        found[os.path.basename(result.output)] = "skipped" if result.skipped else "done"
+    return found
+
+
+def failures(results) -> list[str]:
+    return [str(result.error) for result in results if result.error is not None]
+
+
+def test_the_tree_is_kept_and_inputs_are_not_touched(graph, photos, tmp_path, tree):
+    before, out = tree(photos), tmp_path / "out"
+    assert len(list(run(graph, photos, out))) == 4
+    assert list(tree(out)) == ["a.png", "b.png", "trip/a.png", "trip/day 2/c.png"]
+    assert tree(photos) == before
+    assert os.listdir(out / ".qr-nodes" / "parts") == []
+
+
+def test_results_are_those_of_one_picture_at_a_time(graph, photos, tmp_path, tree):
+    out = tmp_path / "out"
+    list(run(graph, photos, out, jobs=4))
+    for place, data in tree(out).items():
+        source = photos / ("b.jpg" if place == "b.png" else place)
+        (result,) = run(graph, source, tmp_path / "one.png")
+        assert result.error is None and (tmp_path / "one.png").read_bytes() == data
+
+
+def test_what_is_done_and_current_is_skipped(graph, photos, tmp_path, tree):
+    out = tmp_path / "out"
+    assert set(did(run(graph, photos, out)).values()) == {"done"}
+    before = {place: os.stat(out / place).st_mtime_ns for place in tree(out)}
+    again = list(run(graph, photos, out))
+    assert set(did(again).values()) == {"skipped"} and all(not r.nodes for r in again)
+    assert {r.output for r in again} == {str(out / place) for place in before}
+    assert {place: os.stat(out / place).st_mtime_ns for place in before} == before
+
+
+def test_another_setting_does_all_again_and_another_picture_only_that(
+    graph, photos, tmp_path, draw, tree
+):
+    out = tmp_path / "out"
+    list(run(graph, photos, out))
+    draw(photos / "trip" / "day 2" / "c.png", 99)
+    assert did(run(graph, photos, out))["c.png"] == "done"
+    old = tree(out)
+    softer = graph.set_param("feather", "sigma", 5.0)
+    assert set(did(run(softer, photos, out)).values()) == {"done"}
+    assert all(old[place] != data for place, data in tree(out).items() if place != "b.png")
+
+
+def test_a_picture_touched_but_not_changed_is_current(graph, photos, tmp_path):
+    out = tmp_path / "out"
+    list(run(graph, photos, out))
+    os.utime(photos / "a.png", ns=(1, 1))
+    assert set(did(run(graph, photos, out)).values()) == {"skipped"}
+
+
+def test_a_folder_copied_elsewhere_is_current_there(graph, photos, tmp_path, tree):
+    list(run(graph, photos, tmp_path / "out"))
+    (tmp_path / "out").rename(tmp_path / "moved")
+    for place in tree(tmp_path / "moved"):
+        os.utime(tmp_path / "moved" / place, ns=(1, 1))
+    photos.rename(tmp_path / "album")
+    assert set(did(run(graph, tmp_path / "album", tmp_path / "moved")).values()) == {"skipped"}
+
+
+def test_a_deleted_result_is_made_again(graph, photos, tmp_path):
+    out = tmp_path / "out"
+    list(run(graph, photos, out))
+    (out / "b.png").unlink()
+    assert did(run(graph, photos, out))["b.png"] == "done"
+
+
+def test_again_does_what_is_current_once_more(graph, photos, tmp_path, tree):
+    out = tmp_path / "out"
+    list(run(graph, photos, out))
+    before = tree(out)
+    assert set(did(run(graph, photos, out, again=True)).values()) == {"done"}
+    assert tree(out) == before
+
+
+def test_what_somebody_changed_is_replaced_only_when_asked(graph, photos, tmp_path):
+    out = tmp_path / "out"
+    list(run(graph, photos, out))
+    (out / "a.png").write_bytes(b"retouched by hand")
+    (said,) = failures(run(graph, photos, out))
+    assert said == (
+        f"{out / 'a.png'}: a file is there that was not made here, or was changed since. "
+        "Move it, or run with --overwrite."
+    )
+    assert (out / "a.png").read_bytes() == b"retouched by hand"
+    assert did(run(graph, photos, out, overwrite=True))["a.png"] == "done"
+    assert Image.open(out / "a.png").size == (53, 37)
+
+
+def test_an_export_that_keeps_what_is_there_replaces_nothing(graph, photos, tmp_path, tree):
+    out, keeping = tmp_path / "out", graph.set_param("export", "overwrite", False)
+    list(run(keeping, photos, out))
+    before = tree(out)
+    assert set(did(run(keeping, photos, out)).values()) == {"skipped"}
+    assert len(failures(run(keeping.set_param("feather", "sigma", 9.0), photos, out))) == 4
+    assert tree(out) == before
+
+
+def test_pictures_of_one_stem_do_not_collide(graph, tmp_path, draw, tree):
+    for name in ("a.png", "a.webp", "A.tif", "b.png"):
+        draw(tmp_path / "in" / name)
+    list(run(graph, tmp_path / "in", tmp_path / "out"))
+    assert list(tree(tmp_path / "out")) == ["A.tif.png", "a.png.png", "a.webp.png", "b.png"]
+
+
+def test_a_result_keeps_its_name_when_a_twin_comes(graph, tmp_path, draw):
+    out = tmp_path / "out"
+    draw(tmp_path / "in" / "a.png")
+    list(run(graph, tmp_path / "in", out))
+    draw(tmp_path / "in" / "a.webp", 90)
+    assert did(run(graph, tmp_path / "in", out)) == {"a.png": "skipped", "a.webp.png": "done"}
+
+
+def test_two_folders_keep_their_names(graph, tmp_path, draw, tree):
+    for name in ("x", "y"):
+        draw(tmp_path / name / "a.png")
+    list(run(graph, [tmp_path / "x", tmp_path / "y"], tmp_path / "out"))
+    assert list(tree(tmp_path / "out")) == ["x/a.png", "y/a.png"]
+    draw(tmp_path / "deep" / "x" / "a.png")
+    with pytest.raises(QrNodesError, match="two folders are called 'x'"):
+        run(graph, [tmp_path / "x", tmp_path / "deep" / "x"], tmp_path / "out2")
+
+
+def test_another_folder_of_the_same_names_replaces_nothing_unasked(graph, tmp_path, draw, tree):
+    for day, shade in (("monday", 10), ("tuesday", 200)):
+        draw(tmp_path / day / "1.png", shade)
+    list(run(graph, tmp_path / "monday", tmp_path / "out"))
+    before = tree(tmp_path / "out")
+    (said,) = failures(run(graph, tmp_path / "tuesday", tmp_path / "out"))
+    assert "it was made from the 1.png of another folder. Name another output" in said
+    assert tree(tmp_path / "out") == before
+    did(run(graph, tmp_path / "tuesday", tmp_path / "out", overwrite=True))
+    assert tree(tmp_path / "out") != before
+
+
+def test_several_exports_write_a_file_each(graph, photos, tmp_path, tree):
+    graph = graph.add("export", "mask", content="mask", path="somewhere/mask.webp")
+    graph = graph.connect("feather", "mask")
+    results = list(run(graph, photos, tmp_path / "out"))
+    assert list(tree(tmp_path / "out"))[:4] == [
+        "a-export.png", "a-mask.webp", "b-export.png", "b-mask.webp",
+    ]  # fmt: skip
+    assert all(set(result.files) == {"export", "mask"} for result in results)
+    (tmp_path / "out" / "a-mask.webp").unlink()
+    (one,) = [r for r in run(graph, photos, tmp_path / "out") if not r.skipped]
+    assert [report.node for report in one.nodes] == ["load", "feather", "mask"]
+
+
+def test_an_output_folder_inside_is_not_read(graph, photos):
+    assert len(list(run(graph, photos, photos / "cutouts"))) == 4
+    assert len(list(run(graph, photos, photos / "cutouts"))) == 4
+
+
+def test_results_never_go_into_a_folder_of_pictures(graph, photos, tmp_path, draw, tree):
+    with pytest.raises(WriteError, match="pictures are read from this folder"):
+        run(graph, photos, photos)
+    draw(photos / "photos" / "a.png", 77)  # would be photos/a.png in the folder around
+    before = tree(photos)
+    results = list(run(graph, photos, tmp_path, overwrite=True))
+    assert any("would lie in a folder of pictures" in said for said in failures(results))
+    assert tree(photos) == before
+
+
+def test_one_broken_picture_in_six_leaves_the_rest_right(graph, tmp_path, draw, tree):
+    good, whole = tmp_path / "in", {}
+    for number in range(25):
+        draw(good / f"{number}.png", number)
+    broken = {
+        "empty.png": b"",
+        "text.jpg": b"no picture",
+        "half.png": (good / "3.png").read_bytes()[:90],
+        "noise.webp": np.random.default_rng(0).bytes(500),
+        "cut.jpg": draw(tmp_path / "cut.jpg").read_bytes()[:300],
+    }
+    for name, data in broken.items():
+        (good / name).write_bytes(data)
+    results = list(run(graph, good, tmp_path / "out", jobs=3))
+    assert len(results) == 30
+    said = {os.path.basename(r.input): str(r.error) for r in results if r.error is not None}
+    assert said.keys() == broken.keys()
+    assert all("load" in line and line.count("\n") == 0 for line in said.values())
+    for number in range(25):
+        list(run(graph, good / f"{number}.png", tmp_path / "one.png"))
+        whole[f"{number}.png"] = (tmp_path / "one.png").read_bytes()
+    assert tree(tmp_path / "out") == dict(sorted(whole.items()))
+
+
+def test_on_error_stop_stops(graph, photos, tmp_path, draw):
+    (photos / "a.png").write_bytes(b"broken")
+    for number in range(40):
+        draw(photos / "more" / f"{number}.png")
+    results = list(run(graph, photos, tmp_path / "out", jobs=2, on_error="stop"))
+    assert len(failures(results)) == 1 and len(results) < 10
+
+
+def test_closing_the_iterator_stops_and_leaves_nothing_half_done(graph, tmp_path, draw, tree):
+    for number in range(40):
+        draw(tmp_path / "in" / f"{number}.png", number)
+    results = run(graph, tmp_path / "in", tmp_path / "out", jobs=2)
+    next(results)
+    results.close()
+    there = tree(tmp_path / "out")
+    assert 1 <= len(there) < 40 and os.listdir(tmp_path / "out" / ".qr-nodes" / "parts") == []
+    assert not [t for t in threading.enumerate() if t.name.startswith("qr-nodes")]
+    second = list(run(graph, tmp_path / "in", tmp_path / "out"))
+    assert sum(result.skipped for result in second) == len(there) and len(second) == 40
+
+
+def test_a_folder_is_one_runs_at_a_time(graph, photos, tmp_path):
+    first = run(graph, photos, tmp_path / "out", jobs=1)
+    next(first)
+    with pytest.raises(WriteError, match=r"another run is writing here\. Wait until it is done"):
+        list(run(graph, photos, tmp_path / "out"))
+    assert len(list(first)) == 3
+    assert len(list(run(graph, photos, tmp_path / "out"))) == 4
+
+
+def test_a_graph_that_cannot_run_says_so_once(photos, tmp_path):
+    with pytest.raises(GraphError, match="no Export node"):
+        run(Graph.chain("load", "feather"), photos, tmp_path / "out")
+    with pytest.raises(GraphError, match="nothing is linked"):
+        run(Graph.chain("load", "feather", "export").disconnect("export", "cutout"), photos, "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_files_may_run_side_by_side(graph, photos, tmp_path):
+    files = [photos / "a.png", photos / "b.jpg", photos / "trip" / "a.png"]
+    outs = [tmp_path / f"{number}.png" for number in range(3)]
+    results = list(run(graph, files, outs, jobs=3))
+    assert {(r.input, r.output) for r in results} == {
+        (str(file), str(out)) for file, out in zip(files, outs, strict=True)
+    }
+
+
+def test_the_estimate_comes_from_the_header(tmp_path):
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((40, 50), np.uint16)).save(tmp_path / "deep.tif")
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "head.png").write_bytes(whole[:60])
+    small = estimate(str(tmp_path / "a.png"))
+    assert small == estimate(str(tmp_path / "head.png")) > 2000 * 7
+    assert estimate(str(tmp_path / "deep.tif")) > small
+    assert estimate(str(tmp_path / "none.png")) == 0
+
+
+def test_pictures_share_the_memory_in_order():
+    room, most, order, lock = Room(100), [0], [], threading.Lock()
+
+    def work(item):
+        name, bytes = item
+        with room.take(bytes):
+            with lock:
+                order.append(name)
+                most[0] = max(most[0], room.used)
+            time.sleep(0.02)
+        return name
+
+    items = [("a", 60), ("b", 60), ("large", 300), *[(f"s{n}", 30) for n in range(9)]]
+    found = list(overlapped(work, items, 6, threading.Event()))
+    assert sorted(found) == sorted(name for name, _ in items)
+    assert most[0] <= 300 and order.index("large") < order.index("s8")
+    room, most[0] = Room(100), 0
+    list(overlapped(work, [(n, 40) for n in range(12)], 6, threading.Event()))
+    assert most[0] == 80
+
+
+def test_the_budget_bounds_what_runs_side_by_side(graph, tmp_path, draw):
+    for number in range(12):
+        draw(tmp_path / "in" / f"{number}.png", number, (200, 300))
+    from qr_nodes.batch.many import run_batch
+
+    engine, most = Engine(Cache(0), lanes=6), []
+    one = estimate(str(tmp_path / "in" / "0.png"))
+    room = Room(2 * one)
+    batch = Batch(graph, tmp_path / "out", [tmp_path / "in"], engine=engine)
+    found = find_pictures([tmp_path / "in"])
+    results = run_batch(
+        batch, found, emit=lambda event: most.append(room.used), jobs=6, room=room, close=True
+    )
+    assert len(list(results)) == 12 and max(most) == 2 * one
+
+
+def test_edits_beside_a_picture_are_part_of_it(graph, photos, tmp_path, tree):
+    out = tmp_path / "out"
+    list(run(graph, photos, out))
+    plain = tree(out)
+    edit = {"format": "qredit", "version": 1, "nodes": {"feather": {"sigma": 9.0}}}
+    (photos / "a.qredit").write_text(json.dumps(edit))
+    done = [r.input for r in run(graph, photos, out) if not r.skipped]
+    assert done == [str(photos / "a.png")]
+    changed = tree(out)
+    assert [place for place in plain if plain[place] != changed[place]] == ["a.png"]
+    softer = graph.set_param("feather", "sigma", 9.0)
+    (result,) = run(softer, photos / "a.png", tmp_path / "one.png", edits=False)
+    assert (tmp_path / "one.png").read_bytes() == changed["a.png"] and result.error is None
+    (photos / "a.qredit").unlink()
+    assert [r.input for r in run(graph, photos, out) if not r.skipped] == done
+    assert tree(out) == plain
+
+
+def test_edits_that_do_not_fit_fail_their_picture_alone(graph, photos, tmp_path):
+    edit = {"format": "qredit", "version": 1, "nodes": {"fether": {"sigma": 9.0}}}
+    (photos / "a.qredit").write_text(json.dumps(edit))
+    (said,) = failures(run(graph, photos, tmp_path / "out"))
+    assert said.startswith(
+        "a.qredit: fether: the graph has no such node. Nodes here: load, feather"
+    )
+    assert failures(run(graph, photos, tmp_path / "out", edits=False)) == []
+
+
+def test_wrong_arguments_say_so_before_anything_runs(graph, photos, tmp_path):
+    for how in ({"jobs": 0}, {"on_error": "shrug"}, {"name": "all{ext}"}, {"name": "{stem}.xyz"}):
+        with pytest.raises(ParamError):
+            run(graph, photos, tmp_path / "out", **how)
+    with pytest.raises(WriteError, match="this is a file, not a folder"):
+        run(graph, photos, photos / "a.png")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preset_runs_over_a_folder_with_its_network(weights, chelsea, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        Image.fromarray(np.roll(chelsea, 40 * number, 1)).save(tmp_path / "in" / f"{number}.png")
+    engine = cli_engine(lanes=3)
+    results = list(
+        run(load_graph("quick"), tmp_path / "in", tmp_path / "out", engine=engine, jobs=3)
+    )
+    engine.close()
+    assert failures(results) == [] and len(results) == 3
+    for number in range(3):
+        list(run(load_graph("quick"), tmp_path / "in" / f"{number}.png", tmp_path / "one.png"))
+        made = tmp_path / "out" / f"{number}.png"
+        assert made.read_bytes() == (tmp_path / "one.png").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text_fails_alone(graph, photos, tmp_path):
+    os.rename(photos / "a.png", os.fsencode(photos) + b"/caf\xe9.png")
+    (said,) = failures(run(graph, photos, tmp_path / "out"))
+    assert "its name holds bytes that are no text. Rename it." in said

@@ -1,0 +1,129 @@
+"""The command line over folders, as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qr_nodes.cli import main
+from qr_nodes.graph import Graph
+from qr_nodes.qrgraph import save_graph
+
+
+@pytest.fixture
+def edges(tmp_path) -> str:
+    file = tmp_path / "edges.qrgraph"
+    save_graph(Graph.chain("load", "feather", "export"), file)
+    return str(file)
+
+
+@pytest.fixture
+def photos(tmp_path) -> str:
+    for number, name in enumerate(("a.png", "b.png", "trip/c.png")):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((20, 30, 4), 40 * number + 20, np.uint8)).save(file)
+    return str(tmp_path / "photos")
+
+
+def test_a_folder_goes_to_a_folder_and_says_nothing(edges, photos, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["run", edges, photos, "-o", out, "--name", "{stem}-cut{ext}"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert os.path.exists(os.path.join(out, "trip", "c-cut.png"))
+
+
+def test_remove_without_an_output_makes_a_folder_beside(edges, photos, tmp_path):
+    assert main(["remove", photos + "/", "-p", edges, "--format", "webp"]) == 0
+    assert (tmp_path / "photos-cutout" / "trip" / "c.webp").exists()
+
+
+def test_failures_are_listed_in_the_end_and_decide_the_code(edges, photos, tmp_path, capsys):
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    report = tmp_path / "report.csv"
+    command = ["run", edges, photos, "-o", str(tmp_path / "out"), "--report", str(report)]
+    assert main(command) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("bad.jpg: load: this is not a picture")
+    assert said[1:] == ["1 of 4 pictures failed."]
+    assert report.read_text().count("\n") == 5
+    assert main([*command, "--on-error", "stop", "--exclude", "bad.*"]) == 0
+
+
+def test_json_tells_what_was_skipped(edges, photos, tmp_path, capsys):
+    for skipped in (0, 3):
+        assert main(["run", edges, photos, "-o", str(tmp_path / "out"), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["skipped"] == skipped and len(told["results"]) == 3
+
+
+def test_a_dry_run_lists_and_does_nothing(edges, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", edges, photos, "-o", str(out), "--dry-run"]) == 0
+    said, summary = capsys.readouterr()
+    assert said.splitlines()[2] == f"trip/c.png → {out / 'trip' / 'c.png'}"
+    assert summary == "3 to do, 0 current, 0 refused.\n" and not out.exists()
+    assert main(["run", edges, photos, "-o", str(out), "--pattern", "a.*"]) == 0
+    assert main(["run", edges, photos, "-o", str(out), "--dry-run"]) == 0
+    assert capsys.readouterr().err == "2 to do, 1 current, 0 refused.\n"
+
+
+def test_what_is_wrong_has_one_line(edges, photos, tmp_path, capsys):
+    for options, code, said in [
+        (["--name", "x{ext}"], 1, "--name: 'x{ext}' would give all pictures one name"),
+        (["--format", "raw"], 1, "no format is known for the ending '.raw'"),
+        (["--memory", "lots"], 2, "--memory: 'lots' is no size. Write it as in 4G or 750M."),
+        (["--report", "x.txt"], 1, "--report: 'x.txt' cannot be used. End it in .json or .csv."),
+        (["--jobs", "0"], 2, "Invalid value for '-j' / '--jobs'"),
+        (["--pattern", "*.gif"], 1, "photos: there is no picture that fits."),
+        (["-o", "-"], 2, "A folder goes to a folder, not to standard output."),
+        (["-o", f"{photos}/a.png"], 1, "a.png: this is a file, not a folder."),
+        (["-o", photos], 1, "pictures are read from this folder. Name another folder"),
+    ]:
+        assert main(["run", edges, photos, "-o", str(tmp_path / "out"), *options]) == code
+        out, err = capsys.readouterr()
+        assert out == "" and said in err and "Traceback" not in err, err
+    assert main(["run", edges, f"{photos}/a.png", "-o", "a.png", "--again"]) == 2
+    assert "--again is for folders, and no folder is named." in capsys.readouterr().err
+
+
+def test_edits_beside_pictures_may_be_ignored(edges, photos, tmp_path, capsys):
+    (tmp_path / "photos" / "a.qredit").write_text("{")
+    out = str(tmp_path / "out")
+    assert main(["run", edges, photos, "-o", out]) == 1
+    assert capsys.readouterr().err.startswith("a.png: a.qredit: it is no JSON")
+    assert main(["run", edges, photos, "-o", out, "--no-edits"]) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
+def test_control_c_stops_and_the_next_run_goes_on(edges, tmp_path):
+    folder, out = tmp_path / "many", tmp_path / "out"
+    folder.mkdir()
+    for number in range(60):
+        pixels = np.random.default_rng(number).integers(0, 255, (300, 400, 4), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    command = [sys.executable, "-m", "qr_nodes", "run", edges, str(folder), "-o", str(out)]
+    process = subprocess.Popen(
+        [*command, "--report", str(tmp_path / "r.json")], stderr=subprocess.PIPE, text=True
+    )
+    while not list(out.glob("*.png")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.startswith("Stopped: ") and said.endswith("The same command goes on from there.\n")
+    there = {file: file.stat().st_mtime_ns for file in out.glob("*.png")}
+    assert 0 < len(there) < 60
+    assert len(json.loads((tmp_path / "r.json").read_text())["results"]) <= len(there)
+    assert subprocess.run(command).returncode == 0
+    assert len(list(out.glob("*.png"))) == 60
+    assert {file: file.stat().st_mtime_ns for file in there} == there
