@@ -19,7 +19,7 @@ import click
 
 from qr_nodes import __version__
 from qr_nodes.cli_many import FOLDERS, OPTIONS, STOPPED, run_many
-from qr_nodes.cli_service import serve
+from qr_nodes.cli_service import serve, watch
 from qr_nodes.errors import QrNodesError
 
 
@@ -74,6 +74,7 @@ def cli(context: click.Context, debug: bool) -> int | None:
 
 
 cli.add_command(serve)
+cli.add_command(watch)
 
 
 @cli.command()
