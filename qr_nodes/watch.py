@@ -150,8 +150,8 @@ class Watch:
 
 def sign_of(path: str) -> Sign | None:
     """Give how a picture looks from outside, with its .qredit files; None if it is gone."""
-    photo, marks = Path(path), []
-    for file in (photo, photo.with_name(f"{photo.name}.qredit"), photo.with_suffix(".qredit")):
+    marks = []
+    for file in (path, f"{path}.qredit", f"{os.path.splitext(path)[0]}.qredit"):
         try:
             stat = os.stat(file)
             marks.append((stat.st_size, stat.st_mtime_ns))
