@@ -13,6 +13,7 @@ import contextlib
 import ipaddress
 import itertools
 import json
+import logging
 import signal
 import socket
 import threading
@@ -397,6 +398,8 @@ def serve(
                 f"Whoever can reach {shown} can use this service: it asks for no password and "
                 "nothing is encrypted."
             )
+        # What is odd in a client's form is the client's to hear.
+        logging.getLogger("python_multipart").addHandler(logging.NullHandler())
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             uvicorn.Server(config).run([listener])

@@ -372,6 +372,17 @@ def test_too_many_bytes_are_refused_however_they_are_announced(server):
         assert answer(client)[0] == 413
 
 
+def test_strange_forms_leave_the_operators_log_alone(edges, tmp_path):
+    head = {"Content-Type": "multipart/form-data; boundary=x"}
+    with serving(tmp_path / "s", edges) as server:
+        for body in (b"--x\r\nContent\xc1-Disposition: form-data\r\n\r\n", b"--y", b"\0" * 99):
+            answer = requests.post(
+                f"{server.address}/presets/edges", body, headers=head, timeout=30
+            )
+            assert error(answer)[0] in (400, 422)
+        assert server.said() == "Stopped.\n"
+
+
 def test_what_is_said_about_it(server):
     assert {"standard", "edges"} <= set(server.get("/").json()["presets"])
     listed = server.get("/presets").json()
