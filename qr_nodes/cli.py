@@ -19,6 +19,7 @@ import click
 
 from qr_nodes import __version__
 from qr_nodes.cli_many import FOLDERS, OPTIONS, STOPPED, run_many
+from qr_nodes.cli_service import serve, watch
 from qr_nodes.errors import QrNodesError
 
 
@@ -70,6 +71,10 @@ def cli(context: click.Context, debug: bool) -> int | None:
     if debug:
         os.environ["QR_NODES_DEBUG"] = "1"
     return _window(None) if context.invoked_subcommand is None else None
+
+
+cli.add_command(serve)
+cli.add_command(watch)
 
 
 @cli.command()

@@ -50,6 +50,7 @@ def find_pictures(
     patterns: Iterable[str] = (),
     exclude: Iterable[str] = (),
     out: str | os.PathLike | None = None,
+    closed: list[ReadError] | None = None,
 ) -> Found:
     """List the pictures in folders and the folders in them, sorted by name.
 
@@ -67,6 +68,8 @@ def find_pictures(
         Leave out files, and folders with all in them, that fit one.
     out : path or None
         Folder for results, which is not looked into.
+    closed : list
+        Takes the errors of folders that cannot be listed, which are passed over then.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def find_pictures(
             )
         prefix = f"{name}/" if several else ""
         home = _hash(root)
-        for folder, place, files in _walk(root, prefix, exclude, skipped):
+        for folder, place, files in _walk(root, prefix, exclude, skipped, closed):
             found.pictures += _chosen(folder, place, home, files, patterns, found.left_out)
     return found
 
@@ -108,7 +111,7 @@ def _hash(folder: str | os.PathLike) -> str:
 
 
 def _walk(
-    folder: str, place: str, exclude: list[str], skipped: str | None
+    folder: str, place: str, exclude: list[str], skipped: str | None, closed: list | None
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Give (folder, its place, names of files) for a folder and all in it."""
     try:
@@ -116,7 +119,11 @@ def _walk(
             entries = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         what = f"the folder cannot be listed ({error.strerror})."
-        raise ReadError(what, folder, "Change its permissions, or exclude it.") from error
+        fault = ReadError(what, folder, "Change its permissions, or exclude it.")
+        if closed is None:
+            raise fault from error
+        closed.append(fault)
+        return
     files, folders = [], []
     for entry in entries:
         if entry.name.startswith(".") or _fits(entry.name, place, exclude):
@@ -128,7 +135,7 @@ def _walk(
     yield folder, place, files
     for entry in folders:
         if os.path.realpath(entry.path) != skipped:
-            yield from _walk(entry.path, f"{place}{entry.name}/", exclude, skipped)
+            yield from _walk(entry.path, f"{place}{entry.name}/", exclude, skipped, closed)
 
 
 def _chosen(

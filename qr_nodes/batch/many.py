@@ -229,6 +229,12 @@ class Batch:
         files = self._files(task.outs)
         return replace(result, outputs=outputs, files=files, output=next(iter(files.values())))
 
+    def release(self, place: str) -> None:
+        """Let others have the names of a picture that is gone and has no result."""
+        with self._claiming:
+            claimed = self._claimed.items()
+            self._claimed = {name: owner for name, owner in claimed if owner != place}
+
     def _names(self, picture: Picture) -> dict[str, str]:
         """Give the path of each Export's file below the output folder, and lay claim to it."""
         try:

@@ -72,7 +72,16 @@ class Decoded:
 
 
 class Refused(Exception):
-    """Why a file is not read and what to do about it: two sentences."""
+    """Why a file is not read and what to do about it: two sentences.
+
+    Attributes
+    ----------
+    kind : "damaged", "unknown" (no picture of a kind that is read) or "too large" (in pixels)
+    """
+
+    def __init__(self, what: str, hint: str, kind: str = "damaged"):
+        super().__init__(what, hint)
+        self.kind = kind
 
 
 def decode(
@@ -141,6 +150,7 @@ def _check_size(width: int, height: int, max_pixels: float) -> None:
             f"{width} × {height} px are {width * height / 1e6:.4g} MP, and the limit is "
             f"{max_pixels / 1e6:.4g} MP.",
             "Raise the limit if you trust the file.",
+            "too large",
         )
 
 
@@ -164,6 +174,7 @@ def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
         raise Refused(
             "this is not a picture of a kind that can be read.",
             "Use JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP or JPEG 2000.",
+            "unknown",
         ) from error
     _check_size(*image.size, max_pixels)
     if image.format != "TIFF":  # whose pages are counted already

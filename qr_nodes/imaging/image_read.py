@@ -74,7 +74,7 @@ def read_image(
         with _opened(source if path is None else path) as file:
             picture = decode(file, page, scale, max_pixels, note)
     except Refused as refused:
-        raise ReadError(refused.args[0], name, refused.args[1]) from refused.__cause__
+        raise ReadError(refused.args[0], name, refused.args[1]) from refused
     # Whatever a decoder raises on hostile bytes means that they cannot be decoded.
     except Exception as error:
         raise ReadError("the file is damaged and cannot be decoded.", name, AGAIN) from error

@@ -20,6 +20,8 @@ KERNELS = {
 }
 REACH = 4
 """Pixels that the widest kernel looks to either side."""
+MOST = 500_000_000
+"""Pixels that a result may have: 3.5 GB."""
 TRACE = np.float32(1 / 1024)
 """Weight of a transparent pixel's colour: too little to show, enough to keep it for a brush."""
 

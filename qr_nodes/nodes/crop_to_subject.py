@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import cv2
 import numpy as np
 
-from qr_nodes.imaging.resample import crop
+from qr_nodes.errors import ParamError
+from qr_nodes.imaging.resample import MOST, crop
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, is_opaque
 
@@ -44,6 +45,11 @@ def crop_to_subject(
     extend : bool
         Add transparent space where the crop reaches beyond the picture. Off, the crop is moved
         inwards and ends at the picture's border.
+
+    Raises
+    ------
+    ParamError
+        The result would be too large to hold.
     """
     if is_opaque(cutout.alpha):
         box = ((0, cutout.shape[0]), (0, cutout.shape[1]))
@@ -60,6 +66,13 @@ def crop_to_subject(
         ratio = ASPECTS.get(aspect, cutout.shape[1] / cutout.shape[0])
         lengths = max(height, round(width / ratio)), max(width, round(height * ratio))
     spans = [_span(*args, extend) for args in zip(box, lengths, cutout.shape, strict=True)]
+    height, width = (end - start for start, end in spans)
+    if height * width > MOST:
+        raise ParamError(
+            f"the result would have {width} × {height} px.",
+            "crop_to_subject.margin",
+            "Use a smaller margin.",
+        )
     return _cut(cutout, *spans)
 
 

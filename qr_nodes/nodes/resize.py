@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from qr_nodes.errors import ParamError
-from qr_nodes.imaging.resample import Enlarging, fitted, resize_cutout_arrays, shrunk_size
+from qr_nodes.imaging.resample import MOST, Enlarging, fitted, resize_cutout_arrays, shrunk_size
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout
-
-MOST = 500_000_000
-"""Pixels that a result may have: 3.5 GB."""
 
 
 @node("Resize", category="Frame")

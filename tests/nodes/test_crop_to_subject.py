@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from qr_nodes.errors import ParamError
 from qr_nodes.node import Job
 from qr_nodes.nodes.crop_to_subject import crop_to_subject
 from qr_nodes.types import Cutout, opaque
@@ -42,6 +43,12 @@ def test_the_crop_is_the_subject_itself():
 )
 def test_the_size_follows_the_settings(settings, shape):
     assert crop_to_subject(cutout(), **settings).shape == shape
+
+
+def test_a_result_that_nothing_can_hold_is_refused():
+    wide = Cutout(np.zeros((1, 5000, 3), np.uint8), opaque(1, 5000))
+    with pytest.raises(ParamError, match=r"have 45000 × 40001 px\. Use a smaller margin"):
+        crop_to_subject(wide, margin_percent=400, extend=True)
 
 
 def test_a_crop_is_moved_inside_the_picture():

@@ -1,0 +1,177 @@
+"""A graph run from bytes to bytes: its Load and Export touch no file and know no path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any, BinaryIO
+
+from qr_nodes.batch import only
+from qr_nodes.engine import Engine, Event, RunRequest
+from qr_nodes.errors import Cancelled, ParamError, QrNodesError, ReadError
+from qr_nodes.graph import Graph
+from qr_nodes.node import Job, Param
+from qr_nodes.types import Cutout
+
+OURS = ("file", "save", "model", "device")
+"""Kinds of parameters that name something of this machine's: never a stranger's to set."""
+
+
+class PictureFault(QrNodesError):
+    """What is wrong with the picture that was given, rather than with the graph or this machine.
+
+    Attributes
+    ----------
+    kind : "too large" (in pixels), "unknown" (no picture of a kind that is read) or "damaged"
+    """
+
+    def __init__(self, what: str, where: str = "", hint: str = "", kind: str = "damaged"):
+        super().__init__(what, where, "Send a smaller one." if kind == "too large" else hint)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A graph whose picture comes and goes as bytes.
+
+    Attributes
+    ----------
+    graph : Graph
+    load, export : ids of the nodes that read the picture and write the result
+    """
+
+    graph: Graph
+    load: str
+    export: str
+
+    @classmethod
+    def of(cls, graph: Graph) -> Prepared:
+        """Find the Load and the Export that are meant, as the command line does.
+
+        Raises
+        ------
+        GraphError
+            There is none, or no telling which; or something keeps the Export from running.
+        """
+        load, export = only(graph, "load"), only(graph, "export")
+        for id in (load, export):
+            graph = graph.change(id, bypass=False).set_param(id, "path", "")
+        for fault in graph.problems([export]):
+            raise fault
+        return cls(graph, load, export)
+
+    def settable(self) -> dict[str, Param]:
+        """Give what a stranger may set: "node.parameter" → Param, its default the graph's value."""
+        nodes = {id: self.graph.nodes[id] for id in self.graph.upstream([self.export])}
+        return {
+            f"{id}.{name}": replace(param, default=node.params[name])
+            for id, node in nodes.items()
+            for name, param in node.spec.params.items()
+            if param.kind not in OURS
+        }
+
+    def check(self, changed: Graph) -> Prepared:
+        """Give this with a graph that a stranger's settings have changed.
+
+        Raises
+        ------
+        ParamError
+            One of them is not a stranger's to set.
+        """
+        for id, node in changed.nodes.items():
+            before = self.graph.nodes[id]
+            for name, value in node.params.items() if node is not before else ():
+                if value != before.params[name] and node.spec.params[name].kind in OURS:
+                    raise ParamError(
+                        "this cannot be set from outside: it names a file, a model or a device.",
+                        f"{id}.{name}",
+                        "Leave it out.",
+                    )
+        return replace(self, graph=changed)
+
+
+def run(
+    prepared: Prepared,
+    picture: BinaryIO,
+    format: str,
+    engine: Engine,
+    *,
+    id: int,
+    max_pixels: float,
+    unwanted: Callable[[], bool] = lambda: False,
+) -> tuple[bytes, list[str]]:
+    """Run a graph on one picture.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    picture : seekable binary file
+    format : ending that names the result's format: "png", "webp", …
+    engine : Engine
+        Its cache should keep nothing: no two runs share a key.
+    id : int
+        Another for each run of the engine.
+    max_pixels : float
+        Most pixels of the picture, and of whatever a node makes of it.
+    unwanted : callable
+        Asked every few ms; True stops the run.
+
+    Returns
+    -------
+    data : bytes
+        The file that Export would have written.
+    notes : list of str
+        What the nodes had to say, each with the node's name before it.
+
+    Raises
+    ------
+    PictureFault
+        The picture cannot be read, or is or becomes too large.
+    QrNodesError
+        Whatever else kept the graph from running.
+    Cancelled
+        It was unwanted.
+    """
+    from qr_nodes.imaging.image_io import read_image, write_image
+
+    def read(*, path: str, page: int, max_pixels: float, job: Job) -> Cutout:
+        most = min(max_pixels * 1e6, limit)
+        return read_image(picture, page=page, max_pixels=most, note=job.note)
+
+    def write(cutout: Cutout, *, path: str, overwrite: bool, job: Job, **settings: Any) -> bytes:
+        out = BytesIO()
+        name = f"picture.{format}"
+        write_image(cutout, out, name=name, note=job.note, progress=job.progress, **settings)
+        return out.getvalue()
+
+    limit, notes, grown = max_pixels, [], []
+
+    def listen(event: Event) -> None:
+        notes.extend(f"{event.node}: {note}" for note in event.notes)
+        for value in (event.outputs or {}).values():
+            height, width = getattr(value, "shape", None) or (0, 0)
+            if event.node != prepared.load and height * width > limit:
+                what = f"{width} × {height} px are more than the limit of {limit / 1e6:.4g} MP."
+                grown.append(PictureFault(what, event.node, kind="too large"))
+
+    graph = prepared.graph
+    for node, fn in ((prepared.load, read), (prepared.export, write)):
+        # The run's number in place of a file's content: nobody gets what another's picture gave.
+        spec = replace(graph.nodes[node].spec, fn=fn, outside=lambda params: f"run {id}")
+        graph = graph.change(node, spec=spec)
+    outcome = engine.run(
+        RunRequest(graph, (prepared.export,), id=id),
+        listen,
+        lambda: () if grown or unwanted() else None,
+    )
+    if grown:
+        raise grown[0]
+    if outcome.superseded:
+        raise Cancelled
+    for node, error in outcome.errors.items():
+        if node == prepared.load and isinstance(error, ReadError):
+            kind = getattr(error.__cause__, "kind", "damaged")
+            raise PictureFault(error.what, "picture", error.hint, kind) from error
+        raise error
+    return outcome.outputs[prepared.export]["file"], notes

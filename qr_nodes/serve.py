@@ -1,0 +1,410 @@
+"""An HTTP service: a picture and a preset's name in, the cut-out back.
+
+A client names presets, never files: what a picture is called, where it lies and which files a
+graph reads are not a client's to say. Nothing of a picture outlasts its request.
+
+State, in `Service`: the presets, the engine, and how many pictures are in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import itertools
+import json
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Annotated, Any, BinaryIO, Literal
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from qr_nodes import __version__, batch, in_memory, resources
+from qr_nodes.cache import Cache
+from qr_nodes.engine import Engine
+from qr_nodes.errors import (
+    Cancelled,
+    DeviceError,
+    GraphError,
+    ModelError,
+    ParamError,
+    QrNodesError,
+    SocketError,
+    WriteError,
+)
+from qr_nodes.graph import NODE_ID
+from qr_nodes.in_memory import PictureFault, Prepared
+from qr_nodes.qrgraph import load_graph
+from qr_nodes.serve_door import FAILED, Connection, Door, Limits, Refusal
+
+GRACE = 10
+"""Seconds that pictures under way have to get done when the service is stopped."""
+STEP = 1 << 18
+"""Bytes of an answer that are handed on at once, so that a slow reader is waited for."""
+FORMATS = {"png": "image/png", "webp": "image/webp"}
+
+
+def presets(graphs: Iterable[str] = ()) -> dict[str, Prepared]:
+    """Read the presets that came with the program, and graphs by path or name: name → graph.
+
+    Raises
+    ------
+    QrNodesError
+        A graph cannot be read or run, or two have one name.
+    """
+    files = {file.stem: str(file) for file in resources.folder("graphs").glob("*.qrgraph")}
+    for graph in graphs:
+        name = Path(graph).stem
+        if name in files:
+            raise GraphError("another preset has this name.", graph, "Rename the file.")
+        if not NODE_ID.fullmatch(name):
+            hint = "Rename the file: use up to 64 letters, digits, - and _."
+            raise GraphError(f"{name!r} cannot name a preset.", graph, hint)
+        files[name] = graph
+    found = {}
+    for name, file in sorted(files.items()):
+        graph = load_graph(file)
+        try:
+            found[name] = Prepared.of(graph)
+        except QrNodesError as error:
+            raise error.at(name) from None
+    return found
+
+
+def fetch_models(presets: Mapping[str, Prepared], say: Callable[[str], None]) -> None:
+    """See to it that every network the presets ask is here and whole, before anybody waits."""
+    from qr_nodes.inference import registry, store
+
+    graphs = [prepared.graph for prepared in presets.values()]
+    asked = [graph.nodes[id].params["model"] for graph in graphs for id in graph.of_type("segment")]
+    for name in dict.fromkeys(part.strip() for names in asked for part in names.split("+")):
+        model = registry.find(name)
+        if not store.is_here(name) and model.commercial == "yes":
+            say(f"Fetching the model {name}. {model.licence}")
+            store.fetch(name)
+        store.find(name)
+
+
+class Service:
+    """The presets and what runs them.
+
+    Parameters
+    ----------
+    presets : name → Prepared
+    limits : Limits
+    say : callable
+        Told what the operator should know, one line each.
+    """
+
+    def __init__(
+        self, presets: Mapping[str, Prepared], limits: Limits, say: Callable[[str], None] = print
+    ):
+        self.presets, self.limits, self.say = presets, limits, say
+        self.engine = Engine(Cache(0), lanes=max(2, limits.at_once))
+        self.pool = ThreadPoolExecutor(limits.at_once, "qr-nodes request")
+        self.ids = itertools.count(1)
+        self.pictures = 0
+        self.typical = 1.0  # seconds for a picture, of late
+
+    def close(self) -> None:
+        """Stop what is being worked on and end the threads."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.engine.close()
+
+    @contextlib.contextmanager
+    def place(self):
+        """Take a place in the queue while the block runs, or refuse."""
+        at_once, most = self.limits.at_once, self.limits.at_once + self.limits.queue
+        if self.pictures >= most:
+            wait = max(1, round(self.typical * most / at_once))
+            text = f"{most} pictures are waiting already. Try again in {wait} s."
+            raise Refusal(429, text, Retry_After=str(wait))
+        self.pictures += 1
+        try:
+            yield
+        finally:
+            self.pictures -= 1
+
+    async def cut_out(
+        self, prepared: Prepared, picture: BinaryIO, format: str, gone: asyncio.Future
+    ) -> tuple[bytes, list[str]]:
+        """Give the cut-out of a picture, and what the nodes had to say; stop once `gone` is done.
+
+        Raises
+        ------
+        Refusal
+            With the status that tells whose fault it was.
+        """
+        stop = threading.Event()
+
+        def work() -> tuple[bytes, list[str]]:
+            began = time.monotonic()
+            done = in_memory.run(
+                prepared,
+                picture,
+                format,
+                self.engine,
+                id=next(self.ids),
+                max_pixels=self.limits.pixels,
+                unwanted=stop.is_set,
+            )
+            self.typical += (time.monotonic() - began - self.typical) / 4
+            return done
+
+        done = asyncio.wrap_future(self.pool.submit(work))
+        try:
+            await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
+                raise ClientDisconnect
+            return await done
+        except QrNodesError as error:
+            raise self.refusal(error) from error
+        except Cancelled:
+            raise Refusal(503, "The service is being stopped.") from None
+        finally:
+            stop.set()
+            done.cancel()
+
+    def refusal(self, error: QrNodesError) -> Refusal:
+        """Give the answer to a fault: in full if the client can mend it, else the operator's."""
+        if isinstance(error, PictureFault):
+            return Refusal({"too large": 413, "unknown": 415}.get(error.kind, 422), str(error))
+        if isinstance(error, ParamError | SocketError | GraphError | WriteError):
+            return Refusal(422, str(error))
+        # These may tell of the machine's own files.
+        self.say(str(error))
+        if isinstance(error, ModelError | DeviceError):
+            return Refusal(503, "The network of this preset cannot be used. Tell the operator.")
+        return Refusal(500, FAILED)
+
+
+# ---- what is asked, and what is answered ---------------------------------------------------
+
+
+def application(service: Service, names: Iterable[str] = ()) -> Door:
+    """Give the service as an ASGI application; `names` are host names it is called by."""
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/")
+    async def about() -> dict[str, Any]:
+        """Say what is here."""
+        return {
+            "name": "qr-nodes",
+            "version": __version__,
+            "use": "POST a picture to /presets/NAME: as it is, with its Content-Type, or in a form "
+            "as 'picture'. 'set' changes a parameter (set=feather.sigma=2), 'format' is png or "
+            "webp; both go into the address or the form.",
+            "presets": sorted(service.presets),
+            "limits": msgspec.to_builtins(service.limits),
+        }
+
+    @app.get("/presets")
+    async def listed() -> dict[str, dict[str, Any]]:
+        """Give every preset with what may be set in it, as it stands."""
+        return {
+            name: {
+                where: msgspec.to_builtins(param.default)
+                for where, param in prepared.settable().items()
+            }
+            for name, prepared in service.presets.items()
+        }
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        """Say that the service is up, and how busy it is."""
+        return {"status": "ok", "pictures": service.pictures}
+
+    @app.post("/presets/{name}")
+    async def cut_out(
+        request: Request,
+        name: str,
+        settings: Annotated[list[str], Query(alias="set")] = [],  # noqa: B006
+        format: Literal["png", "webp"] | None = None,
+    ) -> Response:
+        """Run a preset on the picture in the body."""
+        if name not in service.presets:
+            there = ", ".join(sorted(service.presets))
+            raise Refusal(404, f"There is no preset {name[:64]!r}. Presets: {there}.")
+        async with _body(request) as (picture, form_settings, form_format):
+            format = form_format or format or _accepted(request.headers.get("accept", ""))
+            if format not in FORMATS:
+                raise Refusal(422, f"format: {format[:64]!r} cannot be used. Use png or webp.")
+            prepared = service.presets[name]
+            try:
+                changed = batch.override(prepared.graph, [*settings, *form_settings])
+                prepared = prepared.check(changed)
+            except QrNodesError as error:
+                raise Refusal(422, str(error)) from error
+            gone = asyncio.ensure_future(_left(request))
+            try:
+                data, notes = await service.cut_out(prepared, picture, format, gone)
+            finally:
+                gone.cancel()
+        return _Picture(data, notes, FORMATS[format])
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return refusal.response
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        text = f"{error.detail.rstrip('.')}."
+        text += " GET / says what is here." if error.status_code in (404, 405) else ""
+        return JSONResponse({"error": text}, error.status_code, error.headers)
+
+    @app.exception_handler(FormParserError)  # which older Starlettes pass on
+    async def garbled(request: Request, error: FormParserError) -> Response:
+        return Refusal(400, "The form is garbled.").response
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return Refusal(500, FAILED).response
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        text = f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}."
+        return JSONResponse({"error": text}, 422)
+
+    return Door(app, service.limits, service.place, names, service.say)
+
+
+@contextlib.asynccontextmanager
+async def _body(request: Request) -> AsyncIterator[tuple[BinaryIO, list[str], str | None]]:
+    """Give the picture as a nameless file, and the form's settings and format."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=100) as form:
+            picture = form.get("picture")
+            if not isinstance(picture, UploadFile):
+                raise Refusal(422, "picture: the form has no such file. Send it as 'picture'.")
+            if strange := [name for name in form if name not in ("picture", "set", "format")]:
+                hint = "Use picture, set and format."
+                raise Refusal(422, f"{strange[0][:64]!r} is no field of this form. {hint}")
+            yield picture.file, form.getlist("set"), form.get("format")
+    elif kind in ("", "application/octet-stream") or kind.startswith("image/"):
+        with SpooledTemporaryFile(max_size=1 << 20) as file:
+            picture = UploadFile(file)
+            async for piece in request.stream():
+                await picture.write(piece)
+            await picture.seek(0)
+            yield file, [], None
+    else:
+        text = f"{kind[:64]!r} is no picture. Send multipart/form-data, or a picture as image/…"
+        raise Refusal(415, f"{text} or application/octet-stream.")
+
+
+async def _left(request: Request) -> None:
+    """Return when the client has gone away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _accepted(header: str) -> str:
+    """Give the format that an Accept header likes best; png unless webp is liked better."""
+    liked = {}
+    for part in header.lower().split(","):
+        kind, *more = (piece.strip() for piece in part.split(";"))
+        weight = next((piece[2:] for piece in more if piece.startswith("q=")), "1")
+        with contextlib.suppress(ValueError):
+            liked[kind] = float(weight)
+    any = liked.get("image/*", liked.get("*/*", 0.0))
+    return "webp" if liked.get("image/webp", any) > liked.get("image/png", any) else "png"
+
+
+class _Picture(Response):
+    """A picture, sent in pieces."""
+
+    def __init__(self, data: bytes, notes: list[str], kind: str):
+        # A note that may tell where something lies on this machine stays here.
+        told = [note for note in notes if "/" not in note and "\\" not in note]
+        headers = {"Content-Length": str(len(data)), "QR-Nodes-Notes": json.dumps(told)}
+        super().__init__(None, headers=headers, media_type=kind)
+        self.data = memoryview(data)
+
+    async def __call__(self, scope, receive, send) -> None:
+        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(head)
+        for start in range(0, len(self.data), STEP):
+            piece = bytes(self.data[start : start + STEP])
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+# ---- running it ----------------------------------------------------------------------------
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Give a socket that listens there; port 0 takes one that is free.
+
+    Raises
+    ------
+    ParamError
+        It cannot be had.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        hint = "Choose another with --host and --port."
+        raise ParamError(f"nothing can listen there ({why}).", f"{host}:{port}", hint) from error
+
+
+def serve(
+    presets: Mapping[str, Prepared],
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Limits = Limits(),
+    names: Iterable[str] = (),
+    say: Callable[[str], None] = print,
+) -> None:
+    """Answer requests until Ctrl+C or SIGTERM; pictures under way are finished, within reason."""
+    with listen(host, port) as listener:
+        address, port = listener.getsockname()[:2]
+        service = Service(presets, limits, say)
+        app = application(service, [*names, host, socket.gethostname()])
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+        shown = f"[{address}]" if ":" in address else address
+        say(f"{len(presets)} presets at http://{shown}:{port} — Ctrl+C stops.")
+        if not ipaddress.ip_address(address).is_loopback:
+            say(
+                f"Whoever can reach {shown} can use this service: it asks for no password and "
+                "nothing is encrypted."
+            )
+        # What is odd in a client's form is the client's to hear.
+        logging.getLogger("python_multipart").addHandler(logging.NullHandler())
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            uvicorn.Server(config).run([listener])
+        except KeyboardInterrupt:
+            say("Stopped.")
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            service.close()
