@@ -236,9 +236,7 @@ def _graph(spec, *ids):
 
 def slow_node(started, stopped, seconds=10):
     @node("Slow", category="Stub")
-    def stub_slow(
-        cutout: Cutout | None = None, *, value: int = 0, job: Job = Job()
-    ) -> Cutout:
+    def stub_slow(cutout: Cutout | None = None, *, value: int = 0, job: Job = Job()) -> Cutout:
         started.set()
         try:
             while not stopped.wait(0.002):

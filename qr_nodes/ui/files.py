@@ -48,6 +48,7 @@ class Files:
         self.path = ""
         self.saved: Graph | None = None
         self.recovery = recovery.Recovery()
+        self._told = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -346,6 +347,10 @@ class Files:
     def tick(self) -> None:
         """Keep unsaved work beside the user's files; called now and then."""
         self.recovery.keep(self.app.document.graph, self.path, saved=not self.dirty)
+        if self.recovery.fault != self._told:
+            self._told = self.recovery.fault
+            if self._told:
+                self.app.say(self._told, "error")
 
     def quit(self) -> None:
         """Close the window, after asking about unsaved edits."""

@@ -22,7 +22,7 @@ from qr_nodes import resources
 from qr_nodes.errors import QrNodesError, ReadError
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import dump, parse
-from qr_nodes.ui.settings import write_whole
+from qr_nodes.whole import locked, sweep, write_whole
 
 PAUSE = 2.0
 """Seconds between two writes at least."""
@@ -61,6 +61,10 @@ class Recovery:
 
     State: the newest unsaved graph with its file, or None when everything is saved; what the
     sidecar holds.
+
+    Attributes
+    ----------
+    fault : why the newest could not be kept, as a sentence, or ""
     """
 
     def __init__(self, folder: Path | None = None):
@@ -70,7 +74,8 @@ class Recovery:
         with suppress(OSError):  # a home that cannot be written must not keep the window shut
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = self.file.with_suffix(".lock").open("wb")
-            _locked(self._lock)
+            locked(self._lock)
+        self.fault = ""
         self._newest: tuple[Graph, str] | None = None
         self._kept: tuple[Graph, str] | None = None
         self._mail = threading.Condition()
@@ -143,11 +148,16 @@ class Recovery:
                     self.file.unlink(missing_ok=True)
                     self._kept = None
                     continue
-            # A full disk must not end the thread: the next edit tries again.
-            with suppress(OSError, ValueError):
+            # A full disk must not end the thread: it is tried again after the pause.
+            try:
                 write_whole(self.file, _sidecar(*newest, self.folder))
+                kept, self.fault = newest, ""
+            except (OSError, ValueError) as error:
+                kept = self._kept
+                reason = getattr(error, "strerror", None) or error
+                self.fault = f"unsaved work cannot be kept ({reason}). Save the graph elsewhere."
             with self._mail:
-                self._kept = newest
+                self._kept = kept
                 self._mail.wait_for(lambda: self._closed or self._newest is None, PAUSE)
 
 
@@ -161,14 +171,14 @@ def list_recoverable(folder: Path | None = None) -> list[Unsaved]:
 
 def discard(entry: Unsaved) -> None:
     """Throw unsaved work away."""
-    halves = entry.file.parent.glob(f".{entry.file.name}.*")  # of a write that was cut short
-    for file in (entry.file, entry.file.with_suffix(".lock"), *halves):
+    for file in (entry.file, entry.file.with_suffix(".lock")):
         with suppress(OSError):
             file.unlink()
 
 
 def _sweep(folder: Path) -> None:
-    """Remove locks of processes that ended with nothing unsaved, but not in a clean way."""
+    """Remove what processes that did not end in a clean way left: half-written files, locks."""
+    sweep(folder, again=True)
     for lock in folder.glob("*.lock"):
         file = lock.with_suffix(".qrgraph")
         with suppress(OSError):
@@ -204,31 +214,6 @@ def _free(file: Path) -> bool:
     """Say whether the process that wrote a sidecar no longer runs."""
     try:
         with file.with_suffix(".lock").open("rb+") as lock:
-            return _locked(lock)
+            return locked(lock)
     except FileNotFoundError:
-        return True
-
-
-try:
-    import fcntl
-except ImportError:
-    import msvcrt
-
-    def _locked(file) -> bool:
-        """Take a lock that ends with the process; say whether it could be had."""
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-
-    def _locked(file) -> bool:
-        """Take a lock that ends with the process; say whether it could be had."""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks: better offered twice than never
-            return True
         return True
