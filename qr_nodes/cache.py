@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -180,15 +179,20 @@ class Disk:
         """Give the array, or the tuple of arrays, kept under `key`, read-only, or None."""
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                found = tuple(freeze(file[name]) for name in sorted(file.files))
-            os.utime(path)
-            return found if len(found) > 1 else found[0]
+            stream = path.open("rb")
         except OSError:
             return None
-        except (ValueError, EOFError, LookupError, zipfile.BadZipFile):
-            path.unlink(missing_ok=True)
+        try:
+            with stream, np.load(stream, allow_pickle=False) as file:
+                found = tuple(freeze(file[name]) for name in sorted(file.files))
+            found = found if len(found) > 1 else found[0]
+        except Exception:  # there is no end of what damaged bytes make the readers raise
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             return None
+        with suppress(OSError):  # another process may have dropped it meanwhile
+            os.utime(path)
+        return found
 
     def put(self, key: bytes, value: np.ndarray | tuple[np.ndarray, ...]) -> None:
         """Keep arrays under `key`; a disk that is full or cannot be written keeps nothing."""

@@ -10,6 +10,7 @@ State: `_swept`, the folders that this process has looked through.
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shutil
 import stat
@@ -124,7 +125,7 @@ def alone(path: Path, patience: float = PATIENCE) -> Iterator[None]:
         while not locked(lock):
             if time.monotonic() > end:
                 raise TimeoutError(None, "another window or process is writing it")
-            time.sleep(0.01)
+            time.sleep(random.uniform(0.001, 0.01))  # or two would keep step
         yield
 
 

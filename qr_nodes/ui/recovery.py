@@ -32,10 +32,18 @@ FIELD = "unsaved"
 
 
 class Origin(msgspec.Struct):
-    """Where an unsaved graph came from: its file ("" if it has none) and when it was kept."""
+    """Where an unsaved graph came from.
+
+    Attributes
+    ----------
+    path : its file, or ""
+    time : seconds since the epoch when it was kept
+    mark : hash of the bytes that the file held when it was read or written last, or ""
+    """
 
     path: str
     time: float
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,14 @@ class Unsaved:
     title : what the document was called
     path : the user's file, or ""
     time : seconds since the epoch when it was kept
+    mark : hash of the bytes that the user's file held, or ""
     """
 
     file: Path
     title: str
     path: str
     time: float
+    mark: str = ""
 
 
 class Recovery:
@@ -76,14 +86,14 @@ class Recovery:
             self._lock = self.file.with_suffix(".lock").open("wb")
             locked(self._lock)
         self.fault = ""
-        self._newest: tuple[Graph, str] | None = None
-        self._kept: tuple[Graph, str] | None = None
+        self._newest: tuple[Graph, str, str] | None = None
+        self._kept: tuple[Graph, str, str] | None = None
         self._mail = threading.Condition()
         self._closed = False
         self._writer = threading.Thread(target=self._write, name="qr-nodes recovery", daemon=True)
         self._writer.start()
 
-    def keep(self, graph: Graph, path: str = "", saved: bool = False) -> None:
+    def keep(self, graph: Graph, path: str = "", saved: bool = False, mark: str = "") -> None:
         """Say what the document is now; costs nothing if it is what it was.
 
         Parameters
@@ -94,8 +104,10 @@ class Recovery:
             The user's file, or "" if there is none yet.
         saved : bool
             Nothing would be lost: the sidecar goes.
+        mark : str
+            Hash of the bytes that the user's file held when it was last read or written.
         """
-        newest = None if saved else (graph, path)
+        newest = None if saved else (graph, path, mark)
         with self._mail:
             if not _same(newest, self._newest):
                 self._newest = newest
@@ -118,7 +130,7 @@ class Recovery:
             found = parse(json.dumps(raw).encode(), entry.file.parent)
             with self._mail:
                 os.replace(entry.file, self.file)
-                self._newest = self._kept = found[0], entry.path
+                self._newest = self._kept = found[0], entry.path, entry.mark
         except (OSError, ValueError, KeyError, QrNodesError) as error:
             raise ReadError(
                 "the unsaved work cannot be read.", entry.title, "It may be open elsewhere."
@@ -191,9 +203,9 @@ def _folder() -> Path:
     return resources.data_folder() / "recovery"
 
 
-def _sidecar(graph: Graph, path: str, folder: Path) -> bytes:
+def _sidecar(graph: Graph, path: str, mark: str, folder: Path) -> bytes:
     raw = json.loads(dump(graph, folder))
-    return json.dumps(raw | {FIELD: msgspec.to_builtins(Origin(path, time.time()))}).encode()
+    return json.dumps(raw | {FIELD: msgspec.to_builtins(Origin(path, time.time(), mark))}).encode()
 
 
 def _entry(file: Path) -> Unsaved | None:
@@ -201,13 +213,14 @@ def _entry(file: Path) -> Unsaved | None:
         origin = msgspec.convert(json.loads(file.read_bytes())[FIELD], Origin)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return Unsaved(file, Path(origin.path).name or "Untitled", origin.path, origin.time)
+    title = Path(origin.path).name or "Untitled"
+    return Unsaved(file, title, origin.path, origin.time, origin.mark)
 
 
 def _same(one: tuple | None, other: tuple | None) -> bool:
     if one is None or other is None:
         return one is other
-    return one[0] is other[0] and one[1] == other[1]
+    return one[0] is other[0] and one[1:] == other[1:]
 
 
 def _free(file: Path) -> bool:

@@ -24,7 +24,7 @@ from qr_nodes.whole import alone, write_whole
 RECENT = 10
 """Recent files that are kept."""
 
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Seconds that the window waits for another one to write."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]

@@ -47,6 +47,7 @@ class Robot:
         self.dpg, self.app, self.folder = dpg, app, folder
         self.random = random.Random(seed)
         self.did: dict[str, int] = {}
+        self.last: list[str] = []
         self.faults: list[str] = []
         self.samples: list[tuple[float, float, int, int]] = []
         self.hand = subprocess.Popen(["xdotool", "-"], stdin=subprocess.PIPE, text=True)
@@ -64,22 +65,27 @@ class Robot:
 
         def unforeseen(error):
             if not isinstance(error, QrNodesError):
-                self.faults.append("".join(traceback.format_exception(error)))
+                self.blame("".join(traceback.format_exception(error)))
             said(error)
 
         def event(news):
             if isinstance(news.error, NodeError):
                 cause = news.error.__cause__
                 trace = "".join(traceback.format_exception(cause)) if cause else ""
-                self.faults.append(f"{news.node}: {news.error}\n{trace}")
+                self.blame(f"{news.node}: {news.error}\n{trace}")
             heard(news)
 
         def in_a_thread(args):
-            self.faults.append("".join(traceback.format_exception(args.exc_value)))
+            self.blame("".join(traceback.format_exception(args.exc_value)))
 
         app.loop.on_error, app.event = unforeseen, event
         threading.excepthook = in_a_thread
         sys.unraisablehook = in_a_thread
+
+    def blame(self, fault: str) -> None:
+        """Take note of what no program should do, and of what was done before."""
+        self.faults.append(fault)
+        print(f"after {self.last}: {fault}", file=sys.stderr, flush=True)
 
     # ---- hands -----------------------------------------------------------------------------
 
@@ -100,15 +106,15 @@ class Robot:
             self.do(f"key {key}")
 
     def click(self, x: float, y: float, button: int = 1) -> None:
-        self.do(f"mousemove {x:.0f} {y:.0f}")
+        self.do(f"mousemove {max(x, 0):.0f} {max(y, 0):.0f}")
         self.do(f"click {button}")
 
     def drag(self, path, button: int = 1) -> None:
         (x, y), *rest = path
-        self.do(f"mousemove {x:.0f} {y:.0f}")
+        self.do(f"mousemove {max(x, 0):.0f} {max(y, 0):.0f}")
         self.do(f"mousedown {button}")
         for x, y in rest:
-            self.do(f"mousemove {x:.0f} {y:.0f}", 2)
+            self.do(f"mousemove {max(x, 0):.0f} {max(y, 0):.0f}", 2)
         self.do(f"mouseup {button}")
 
     def rect(self, item) -> tuple[float, float, float, float] | None:
@@ -150,6 +156,7 @@ class Robot:
             self._unblock()
             name = action.__name__.strip("_")
             self.did[name] = self.did.get(name, 0) + 1
+            self.last = [*self.last[-9:], name]
             action()
             self.frames(CALM)
         self._unblock()
@@ -170,7 +177,7 @@ class Robot:
             else:
                 return
         if self.app.modal:
-            self.faults.append(f"the question {self.app.modal.title!r} does not go away")
+            self.blame(f"the question {self.app.modal.title!r} does not go away")
             self.app.modal.close()
             self.frames(CALM)
 
@@ -398,14 +405,14 @@ class Robot:
 
     # ---- what it measures ------------------------------------------------------------------
 
-    def settle(self, seconds: float = 120) -> None:
+    def settle(self, seconds: float = 300) -> None:
         """Wait until everything is computed."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.frames(1)
             if self.app.document.settle(0.01) and not self.app.files.exporting:
                 return
-        self.faults.append(f"the document is still computing after {seconds:g} s")
+        self.blame(f"the document is still computing after {seconds:g} s")
 
     def sample(self) -> None:
         """Measure the program at rest, without what its cache holds."""
@@ -437,21 +444,21 @@ class Robot:
         save_graph(graph, self.folder / "end.qrgraph")
         again = load_graph(self.folder / "end.qrgraph")
         if dict(again.links) != dict(graph.links):
-            self.faults.append("the saved graph has other links")
+            self.blame("the saved graph has other links")
         for id, node in graph.nodes.items():
             if id not in again.nodes or dict(again.nodes[id].params) != dict(node.params):
-                self.faults.append(f"the saved graph has another node {id}")
+                self.blame(f"the saved graph has another node {id}")
         live = tuple(id for id, n in graph.nodes.items() if "file" not in n.spec.outputs)
         fresh = Engine(Cache(1 << 30))
         ours = self.app.engine.run(RunRequest(graph, live), lambda event: None)
         theirs = fresh.run(RunRequest(again, live), lambda event: None)
         fresh.close()
         if {*ours.outputs} != {*theirs.outputs}:
-            self.faults.append(f"rendered: {sorted(ours.outputs)}, anew: {sorted(theirs.outputs)}")
+            self.blame(f"rendered: {sorted(ours.outputs)}, anew: {sorted(theirs.outputs)}")
         for id in ours.outputs.keys() & theirs.outputs.keys():
             for name, value in ours.outputs[id].items():
                 if not same(value, theirs.outputs[id][name]):
-                    self.faults.append(f"{id}.{name} has other pixels when rendered anew")
+                    self.blame(f"{id}.{name} has other pixels when rendered anew")
         return len(ours.outputs)
 
 
@@ -543,18 +550,16 @@ def main() -> int:
             time.sleep(0.05)
             left = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
         if left:
-            robot.faults.append(f"threads are left: {left}")
+            robot.blame(f"threads are left: {left}")
         halves = [f.name for f in (*folder.iterdir(), *home.rglob("*")) if ".part" in f.name]
         if halves:
-            robot.faults.append(f"half-written files are left: {halves}")
+            robot.blame(f"half-written files are left: {halves}")
         figures = list(zip(*robot.samples, strict=True))
         told = {"seed": chosen.seed, "seconds": round(time.monotonic() - robot.began)}
         told |= {"actions": sum(robot.did.values()), "did": robot.did, "compared": compared}
         told |= {"MB": [round(v) for v in figures[1]], "MB a sample": round(level(figures[1]), 2)}
         told |= {"threads": figures[2], "files": figures[3], "faults": robot.faults}
         print(json.dumps(told), flush=True)
-        for fault in robot.faults:
-            print(fault, file=sys.stderr)
         code = 1 if robot.faults else 0
     sys.stdout.flush()
     os._exit(code)  # the window's context is not taken down: its libraries need no more of it
