@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driver import needs_a_screen, wait
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "ui"))
 from conftest import open_window, screen  # noqa: F401
+from driver import needs_a_screen, wait
 
 from qr_nodes.cache import Disk
 from qr_nodes.graph import Graph
