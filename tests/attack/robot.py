@@ -27,6 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
+from qr_nodes.graph import Graph
+
 CALM = 6
 """Frames after an action, so that the window has taken it."""
 
@@ -415,24 +417,24 @@ class Robot:
         self.blame(f"the document is still computing after {seconds:g} s")
 
     def sample(self) -> None:
-        """Measure the program at rest, without what its cache holds."""
+        """Measure the program at rest, with a small graph and without what its cache holds."""
         self._unblock()
-        self.app.document.cancel()
         self.app.files.cancel()
+        files, graph = self.app.files, self.app.document.graph
+        path, mark = files.path, files.mark
+        small = Graph.chain("load", "levels").set_param("load", "path", str(self.pictures[0]))
+        files._use(small, "")
         self.settle()
+        self.frames(20)
         self.app.engine.cache.pin(())
         self.app.engine.cache.clear()
         self.frames(20)
-        gc.collect()
-        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-            libc.malloc_trim(0)
         used = memory(), threading.active_count(), len(os.listdir("/proc/self/fd"))
         self.samples.append((round(time.monotonic() - self.began, 1), *used))
-        steps = len(self.app.document.past) + len(self.app.document.future)
         told = dict(zip(("seconds", "MB", "threads", "files"), self.samples[-1], strict=True))
-        told |= {"actions": sum(self.did.values()), "steps of undo": steps}
-        print(json.dumps(told | {"faults": len(self.faults)}), flush=True)
-        self.app.document.view(*self.app.document.viewed)
+        told |= {"actions": sum(self.did.values()), "faults": len(self.faults)}
+        print(json.dumps(told), flush=True)
+        files._use(graph, path, mark)
 
     def compare(self) -> int:
         """Save, load and render anew: the same graph, the same pixels. Give the nodes compared."""
@@ -472,7 +474,10 @@ def same(one, other) -> bool:
 
 
 def memory() -> float:
-    """Give the megabytes that the process holds."""
+    """Give the megabytes that the process holds, once what is free is given back."""
+    gc.collect()
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

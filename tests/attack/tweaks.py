@@ -94,7 +94,7 @@ def main() -> int:
                 document.undo() if chance.random() < 0.6 else document.redo()
             else:
                 document.edit(tweak(document.graph, chance), "tweak", chance.choice([None, 1]))
-            for _ in document.drain(0):
+            for _ in document.drain():
                 pass
             if chance.random() < 0.05:
                 assert document.settle(), "it is still computing"
@@ -102,6 +102,7 @@ def main() -> int:
             else:
                 time.sleep(chance.uniform(0, 0.01))
             if (number + 1) % max(1, chosen.tweaks // 10) == 0:
+                document.settle()
                 resting(engine)
                 memories.append(round(memory()))
         document.settle()
