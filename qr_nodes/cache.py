@@ -7,10 +7,9 @@ it is kept. State: the entries, and a count of how many entries share each array
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
-import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from qr_nodes.types import Written
+from qr_nodes.whole import replacing
 
 OVERHEAD = 1024
 """Bytes that an entry counts beside its arrays, so that empty entries are bounded too."""
@@ -179,30 +179,29 @@ class Disk:
         """Give the array, or the tuple of arrays, kept under `key`, read-only, or None."""
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                found = tuple(freeze(file[name]) for name in sorted(file.files))
-            os.utime(path)
-            return found if len(found) > 1 else found[0]
+            stream = path.open("rb")
         except OSError:
             return None
-        except (ValueError, EOFError, LookupError, zipfile.BadZipFile):
-            path.unlink(missing_ok=True)
+        try:
+            with stream, np.load(stream, allow_pickle=False) as file:
+                found = tuple(freeze(file[name]) for name in sorted(file.files))
+            found = found if len(found) > 1 else found[0]
+        except Exception:  # there is no end of what damaged bytes make the readers raise
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             return None
+        with suppress(OSError):  # another process may have dropped it meanwhile
+            os.utime(path)
+        return found
 
     def put(self, key: bytes, value: np.ndarray | tuple[np.ndarray, ...]) -> None:
         """Keep arrays under `key`; a disk that is full or cannot be written keeps nothing."""
-        temporary = None
         values = value if isinstance(value, tuple) else (value,)
-        try:
+        with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(suffix=".part", dir=self.folder)
-            with os.fdopen(handle, "wb") as file:
+            with replacing(self._path(key), lasting=False) as file:
                 np.savez(file, **{f"a{place:02}": value for place, value in enumerate(values)})
-            os.replace(temporary, self._path(key))
             self._make_room()
-        except OSError:
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Delete everything kept here."""

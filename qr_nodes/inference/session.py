@@ -87,6 +87,7 @@ def predict(
             hint = "Run 'qr-nodes models verify', or try another model."
             raise ModelError(f"the network cannot be used: {fault}", model.name, hint) from fault
         _failed[key] = str(fault)
+        _sessions.pop(key, None)  # it would hold the device's memory, and is not used again
         raise DeviceError(f"{device.name} failed: {fault}", model.name) from fault
 
 

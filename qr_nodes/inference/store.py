@@ -10,15 +10,13 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from qr_nodes import resources
+from qr_nodes import resources, whole
 from qr_nodes.errors import ModelError
 from qr_nodes.inference import registry
 from qr_nodes.inference.registry import Model
@@ -169,15 +167,33 @@ def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Mo
         )
     from qr_nodes.inference import guess
 
-    with landing(resources.data_folder() / "models" / f"{name}.onnx") as part:
+    checksum, before = next(s for s in sums if s.startswith("sha256:")), registry.own().get(name)
+    # Other weights of the same name get a file of their own: until the list is written, the list
+    # that is there must find those it means.
+    anew = before is not None and before.checksum != checksum
+    file = f"{name}-{checksum[7:15]}.onnx" if anew else f"{name}.onnx"
+    folder = resources.data_folder() / "models"
+    with landing(folder / file) as part:
         shutil.copyfile(path, part)
-        known = {"checksum": next(s for s in sums if s.startswith("sha256:"))}
-        known |= {"name": name, "file": f"{name}.onnx", "bytes": part.stat().st_size}
+        known = {"checksum": checksum, "name": name, "file": file, "bytes": part.stat().st_size}
         model = guess.model(part, known, settings, like=same)
-    with landing(resources.data_folder() / "models.json") as part:
-        listing = registry.Listing(1, registry.own() | {name: model})
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(listing), indent=1))
+    _list(model)
+    if anew and before.file != file:
+        with contextlib.suppress(OSError):
+            (folder / before.file).unlink()
     return model
+
+
+def _list(model: Model) -> None:
+    """Put a model on the user's own list, whoever else adds one meanwhile."""
+    file = resources.data_folder() / "models.json"
+    try:
+        with whole.alone(file):
+            listing = registry.Listing(1, registry.own() | {model.name: model})
+            data = msgspec.json.format(msgspec.json.encode(listing), indent=1)
+            whole.write_whole(file, data, 0o666)
+    except OSError as error:
+        raise _unwritable(file, error) from error
 
 
 @contextlib.contextmanager
@@ -188,26 +204,21 @@ def landing(target: Path) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as scratch:
-            part = Path(scratch, target.name)
+        with whole.scratch(target.parent) as scratch:
+            part = scratch / target.name
             yield part
             if part.exists():
-                os.replace(part, target)
+                whole.put(part, target)
     except OSError as error:
-        raise ModelError(
-            f"the file cannot be written: {error.strerror or error}.",
-            str(target),
-            "Free space or change its folder's permissions; QR_NODES_HOME names another folder.",
-        ) from error
+        raise _unwritable(target, error) from error
 
 
-def _sweep(place: Path) -> None:
-    """Remove what a process that was killed left behind more than a day ago."""
-    for scratch in place.glob(".part-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - scratch.stat().st_mtime > 86400:
-                shutil.rmtree(scratch)
+def _unwritable(target: Path, error: OSError) -> ModelError:
+    return ModelError(
+        f"the file cannot be written: {error.strerror or error}.",
+        str(target),
+        "Free space or change its folder's permissions; QR_NODES_HOME names another folder.",
+    )
 
 
 def _cure(model: Model) -> str:

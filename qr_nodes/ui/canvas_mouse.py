@@ -243,6 +243,7 @@ class Mouse:
         lines = [facts.error or (shown.spec.doc.split("\n")[0] if shown.spec.fn else "")]
         if facts.reason and facts.kind == "done":
             lines.append(f"Took {duration(facts.seconds)}: {facts.reason}.")
+        lines += facts.notes
         return "\n".join(line for line in lines if line)
 
     def _show_tip(self, text: str, at) -> None:

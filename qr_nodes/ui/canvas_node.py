@@ -52,6 +52,7 @@ class Facts:
     seconds: float = 0.0
     reason: str = ""
     error: str = ""
+    notes: tuple[str, ...] = ()
     value: Any = None
     texture: int | str = 0
 
@@ -59,7 +60,7 @@ class Facts:
         """Learn from an event."""
         self.kind, self.fraction = event.kind, event.fraction
         self.error = str(event.error) if event.error else ""
-        self.reason = event.reason
+        self.reason, self.notes = event.reason, tuple(event.notes)
         if event.outputs is not None:
             self.seconds = event.seconds
             self.value = next(iter(event.outputs.values()), None)
@@ -200,7 +201,8 @@ class NodeItem:
             text = f"{text}, written"
         dpg.set_value(self.status, text)
         colors = {"failed": theme.BAD, UNLINKED: theme.WARN}
-        dpg.configure_item(self.status, color=colors.get(facts.kind, theme.FAINT))
+        plain = theme.WARN if facts.notes else theme.FAINT  # it has something to say
+        dpg.configure_item(self.status, color=colors.get(facts.kind, plain))
         running = facts.kind in ("started", "progress")
         dpg.set_value(self.bar, facts.fraction if running else 0.0)
         if self.image:

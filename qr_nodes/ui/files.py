@@ -1,11 +1,12 @@
 """Files of the window: open, save, pictures, presets, export, and unsaved work.
 
-State: the graph's file and what it held when it was last read or written, the sidecar with
-unsaved work, the export that runs now.
+State: the graph's file, the graph and a hash of the bytes that it held when it was last read or
+written, the sidecar with unsaved work, the export that runs now.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable
@@ -47,7 +48,9 @@ class Files:
         self.app = app
         self.path = ""
         self.saved: Graph | None = None
+        self.mark = ""
         self.recovery = recovery.Recovery()
+        self._told = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -77,22 +80,45 @@ class Files:
 
     def open_path(self, path: str) -> None:
         """Open a .qrgraph file; what is unsound in it is left out and said."""
+        self._read(path, self._use)
+
+    def _read(self, path: str, use: Callable[[Graph, str, str], None]) -> None:
+        """Read a .qrgraph file and have it used: the graph, its path, the hash of its bytes."""
+        mark = _hash_of(path)  # before it is read: what another program writes then is noticed
         found = self.app.attempt(qrgraph.inspect, path)
         if found is None:
             return
         graph, faults = found
-        self._use(graph, os.path.abspath(path))
+        use(graph, os.path.abspath(path), mark)
         self._remember(path)
         if faults:
             text = "\n\n".join(str(fault) for fault in faults[:6])
             dialogs.tell(self.app, f"Some of {self.name} could not be read", text)
 
-    def save(self) -> None:
-        """Save to the graph's file, or ask for one."""
-        if self.path:
-            self._save_to(self.path)
+    def save(self, then: Callable[[], None] = lambda: None) -> None:
+        """Save to the graph's file, or ask for one, or what to do if another program changed it."""
+        if not self.path:
+            self.save_as(then)
+        elif _hash_of(self.path) in ("", self.mark):
+            self._save_as(then, self.path)
         else:
-            self.save_as()
+            dialogs.ask(
+                self.app,
+                f"{self.name} has changed",
+                "Another program, or another window, has changed it since you opened it. Saving "
+                "over it undoes that; reloading can be undone.",
+                {
+                    "Save As…": partial(self.save_as, then),
+                    "Save Over It": partial(self._save_as, then, self.path),
+                    "Reload": partial(self._read, self.path, self._reload),
+                    "Cancel": None,
+                },
+            )
+
+    def _reload(self, graph: Graph, path: str, mark: str) -> None:
+        """Take the file's graph in the place of the present one, as an edit."""
+        self.saved, self.mark = graph, mark
+        self.app.edit(graph, f"reload {self.name}")
 
     def save_as(self, then: Callable[[], None] = lambda: None) -> None:
         """Ask for a file and save to it."""
@@ -116,6 +142,7 @@ class Files:
             self.app.say(str(error), "error")
             return False
         self.path, self.saved = os.path.abspath(path), graph
+        self.mark = _hash(qrgraph.dump(graph, os.path.dirname(self.path)))
         self._remember(path)
         self.title()
         self.app.say(f"Saved {self.name}.", "good")
@@ -134,8 +161,8 @@ class Files:
         self.menus()
         self.app.say(f"Kept as the preset {file.stem}.", "good")
 
-    def _use(self, graph: Graph, path: str) -> None:
-        self.path, self.saved = path, graph
+    def _use(self, graph: Graph, path: str, mark: str = "") -> None:
+        self.path, self.saved, self.mark = path, graph, mark
         self.app.show_graph(graph)
 
     def _open_first(self, paths: list[str]) -> None:
@@ -150,18 +177,11 @@ class Files:
         if not self.dirty:
             self.app.attempt(then)
             return
-
-        def save() -> None:
-            if not self.path:
-                self.save_as(then)
-            elif self._save_to(self.path):
-                then()
-
         dialogs.ask(
             self.app,
             f"Save the changes to {self.name}?",
             "They are lost otherwise.",
-            {"Save": save, "Don't Save": then, "Cancel": None},
+            {"Save": partial(self.save, then), "Don't Save": then, "Cancel": None},
         )
 
     # ---- menus -----------------------------------------------------------------------------
@@ -332,7 +352,7 @@ class Files:
         def adopt() -> None:
             found = self.app.attempt(self.recovery.adopt, entry)
             if found is not None:
-                self._use(found[0], entry.path)
+                self._use(found[0], entry.path, entry.mark)
                 self.saved = None
                 self.title()
 
@@ -345,7 +365,11 @@ class Files:
 
     def tick(self) -> None:
         """Keep unsaved work beside the user's files; called now and then."""
-        self.recovery.keep(self.app.document.graph, self.path, saved=not self.dirty)
+        self.recovery.keep(self.app.document.graph, self.path, not self.dirty, self.mark)
+        if self.recovery.fault != self._told:
+            self._told = self.recovery.fault
+            if self._told:
+                self.app.say(self._told, "error")
 
     def quit(self) -> None:
         """Close the window, after asking about unsaved edits."""
@@ -358,6 +382,18 @@ class Files:
         if self._thread is not None:
             self._thread.join()
         self.recovery.close()
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _hash_of(path: str) -> str:
+    """Hash a file's bytes; "" if there is none to be read."""
+    try:
+        return _hash(Path(path).read_bytes())
+    except OSError:
+        return ""
 
 
 def picture_pixels(graph: Graph) -> int:

@@ -22,7 +22,7 @@ from qr_nodes import resources
 from qr_nodes.errors import QrNodesError, ReadError
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import dump, parse
-from qr_nodes.ui.settings import write_whole
+from qr_nodes.whole import locked, sweep, write_whole
 
 PAUSE = 2.0
 """Seconds between two writes at least."""
@@ -32,10 +32,18 @@ FIELD = "unsaved"
 
 
 class Origin(msgspec.Struct):
-    """Where an unsaved graph came from: its file ("" if it has none) and when it was kept."""
+    """Where an unsaved graph came from.
+
+    Attributes
+    ----------
+    path : its file, or ""
+    time : seconds since the epoch when it was kept
+    mark : hash of the bytes that the file held when it was read or written last, or ""
+    """
 
     path: str
     time: float
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,14 @@ class Unsaved:
     title : what the document was called
     path : the user's file, or ""
     time : seconds since the epoch when it was kept
+    mark : hash of the bytes that the user's file held, or ""
     """
 
     file: Path
     title: str
     path: str
     time: float
+    mark: str = ""
 
 
 class Recovery:
@@ -61,6 +71,10 @@ class Recovery:
 
     State: the newest unsaved graph with its file, or None when everything is saved; what the
     sidecar holds.
+
+    Attributes
+    ----------
+    fault : why the newest could not be kept, as a sentence, or ""
     """
 
     def __init__(self, folder: Path | None = None):
@@ -70,15 +84,16 @@ class Recovery:
         with suppress(OSError):  # a home that cannot be written must not keep the window shut
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = self.file.with_suffix(".lock").open("wb")
-            _locked(self._lock)
-        self._newest: tuple[Graph, str] | None = None
-        self._kept: tuple[Graph, str] | None = None
+            locked(self._lock)
+        self.fault = ""
+        self._newest: tuple[Graph, str, str] | None = None
+        self._kept: tuple[Graph, str, str] | None = None
         self._mail = threading.Condition()
         self._closed = False
         self._writer = threading.Thread(target=self._write, name="qr-nodes recovery", daemon=True)
         self._writer.start()
 
-    def keep(self, graph: Graph, path: str = "", saved: bool = False) -> None:
+    def keep(self, graph: Graph, path: str = "", saved: bool = False, mark: str = "") -> None:
         """Say what the document is now; costs nothing if it is what it was.
 
         Parameters
@@ -89,8 +104,10 @@ class Recovery:
             The user's file, or "" if there is none yet.
         saved : bool
             Nothing would be lost: the sidecar goes.
+        mark : str
+            Hash of the bytes that the user's file held when it was last read or written.
         """
-        newest = None if saved else (graph, path)
+        newest = None if saved else (graph, path, mark)
         with self._mail:
             if not _same(newest, self._newest):
                 self._newest = newest
@@ -113,7 +130,7 @@ class Recovery:
             found = parse(json.dumps(raw).encode(), entry.file.parent)
             with self._mail:
                 os.replace(entry.file, self.file)
-                self._newest = self._kept = found[0], entry.path
+                self._newest = self._kept = found[0], entry.path, entry.mark
         except (OSError, ValueError, KeyError, QrNodesError) as error:
             raise ReadError(
                 "the unsaved work cannot be read.", entry.title, "It may be open elsewhere."
@@ -143,11 +160,16 @@ class Recovery:
                     self.file.unlink(missing_ok=True)
                     self._kept = None
                     continue
-            # A full disk must not end the thread: the next edit tries again.
-            with suppress(OSError, ValueError):
+            # A full disk must not end the thread: it is tried again after the pause.
+            try:
                 write_whole(self.file, _sidecar(*newest, self.folder))
+                kept, self.fault = newest, ""
+            except (OSError, ValueError) as error:
+                kept = self._kept
+                reason = getattr(error, "strerror", None) or error
+                self.fault = f"unsaved work cannot be kept ({reason}). Save the graph elsewhere."
             with self._mail:
-                self._kept = newest
+                self._kept = kept
                 self._mail.wait_for(lambda: self._closed or self._newest is None, PAUSE)
 
 
@@ -161,14 +183,14 @@ def list_recoverable(folder: Path | None = None) -> list[Unsaved]:
 
 def discard(entry: Unsaved) -> None:
     """Throw unsaved work away."""
-    halves = entry.file.parent.glob(f".{entry.file.name}.*")  # of a write that was cut short
-    for file in (entry.file, entry.file.with_suffix(".lock"), *halves):
+    for file in (entry.file, entry.file.with_suffix(".lock")):
         with suppress(OSError):
             file.unlink()
 
 
 def _sweep(folder: Path) -> None:
-    """Remove locks of processes that ended with nothing unsaved, but not in a clean way."""
+    """Remove what processes that did not end in a clean way left: half-written files, locks."""
+    sweep(folder, again=True)
     for lock in folder.glob("*.lock"):
         file = lock.with_suffix(".qrgraph")
         with suppress(OSError):
@@ -181,9 +203,9 @@ def _folder() -> Path:
     return resources.data_folder() / "recovery"
 
 
-def _sidecar(graph: Graph, path: str, folder: Path) -> bytes:
+def _sidecar(graph: Graph, path: str, mark: str, folder: Path) -> bytes:
     raw = json.loads(dump(graph, folder))
-    return json.dumps(raw | {FIELD: msgspec.to_builtins(Origin(path, time.time()))}).encode()
+    return json.dumps(raw | {FIELD: msgspec.to_builtins(Origin(path, time.time(), mark))}).encode()
 
 
 def _entry(file: Path) -> Unsaved | None:
@@ -191,44 +213,20 @@ def _entry(file: Path) -> Unsaved | None:
         origin = msgspec.convert(json.loads(file.read_bytes())[FIELD], Origin)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return Unsaved(file, Path(origin.path).name or "Untitled", origin.path, origin.time)
+    title = Path(origin.path).name or "Untitled"
+    return Unsaved(file, title, origin.path, origin.time, origin.mark)
 
 
 def _same(one: tuple | None, other: tuple | None) -> bool:
     if one is None or other is None:
         return one is other
-    return one[0] is other[0] and one[1] == other[1]
+    return one[0] is other[0] and one[1:] == other[1:]
 
 
 def _free(file: Path) -> bool:
     """Say whether the process that wrote a sidecar no longer runs."""
     try:
         with file.with_suffix(".lock").open("rb+") as lock:
-            return _locked(lock)
+            return locked(lock)
     except FileNotFoundError:
-        return True
-
-
-try:
-    import fcntl
-except ImportError:
-    import msvcrt
-
-    def _locked(file) -> bool:
-        """Take a lock that ends with the process; say whether it could be had."""
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-
-    def _locked(file) -> bool:
-        """Take a lock that ends with the process; say whether it could be had."""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks: better offered twice than never
-            return True
         return True

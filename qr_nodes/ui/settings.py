@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +19,13 @@ import msgspec
 
 from qr_nodes import resources
 from qr_nodes.errors import WriteError
+from qr_nodes.whole import alone, write_whole
 
 RECENT = 10
 """Recent files that are kept."""
+
+PATIENCE = 2.0
+"""Seconds that the window waits for another one to write."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Color = Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")]
@@ -84,11 +87,14 @@ class Store:
 
     def __init__(self, path: Path | None = None):
         self.path = path or resources.data_folder() / "settings.json"
-        raw = self._read()
+        self._changed: set[str] = set()
+        try:
+            raw = self._read()
+        except OSError:  # it may be whole, and only out of reach: `change` will not write over it
+            raw = {}
         self.now, sound = _checked(raw or {})
         if raw is None or not sound:
-            with suppress(OSError):
-                shutil.copyfile(self.path, f"{self.path}.bad")
+            self._keep_aside()
 
     def change(self, **fields: Any) -> None:
         """Set fields here and in the file.
@@ -98,12 +104,34 @@ class Store:
         WriteError
             The file cannot be written; the fields are set in this window all the same.
         """
+        # What is as it was here may have been changed by another window since.
+        self._changed |= {n for n, value in fields.items() if value != getattr(self.now, n)}
         self.now = msgspec.structs.replace(self.now, **fields)
-        theirs = self._read() or {}
-        whole, _ = _checked(theirs | msgspec.to_builtins(fields))
-        if "recent" in fields:
+        if not self._changed:
+            return
+        try:
+            with alone(self.path, PATIENCE):
+                self._merge()
+        except OSError as error:
+            raise WriteError(
+                f"the settings cannot be saved ({error.strerror}).",
+                self.path.name,
+                f"Check the folder {self.path.parent}.",
+            ) from error
+        self._changed.clear()
+
+    def _merge(self) -> None:
+        """Put what was changed here over what the file holds."""
+        ours = {name: getattr(self.now, name) for name in self._changed}
+        if (theirs := self._read()) is None:
+            self._keep_aside()
+            theirs = {}
+        whole, _ = _checked(theirs | msgspec.to_builtins(ours))
+        if "recent" in ours:
             whole = _with_recent(whole, *self.now.recent, *_checked(theirs)[0].recent)
-        self._write(theirs | msgspec.to_builtins(whole))
+        raw = theirs | msgspec.to_builtins(whole)
+        data = json.dumps(raw, indent=1, ensure_ascii=False) + "\n"
+        write_whole(self.path, data.encode())
 
     def remember(self, path: str | os.PathLike) -> None:
         """Put a file first in the list of recent files, and its folder where dialogs start."""
@@ -115,41 +143,19 @@ class Store:
         """Give the recent files that are still there, newest first."""
         return [path for path in self.now.recent if Path(path).is_file()]
 
+    def _keep_aside(self) -> None:
+        with suppress(OSError):
+            shutil.copyfile(self.path, f"{self.path}.bad")
+
     def _read(self) -> dict[str, Any] | None:
         """Give what the file holds, {} if there is none, None if it is damaged."""
         try:
             raw = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         return raw if isinstance(raw, dict) else None
-
-    def _write(self, raw: Mapping[str, Any]) -> None:
-        data = json.dumps(raw, indent=1, ensure_ascii=False) + "\n"
-        try:
-            write_whole(self.path, data.encode())
-        except OSError as error:
-            raise WriteError(
-                f"the settings cannot be saved ({error.strerror}).",
-                self.path.name,
-                f"Check the folder {self.path.parent}.",
-            ) from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is always the old or the new one; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _checked(raw: Mapping[str, Any]) -> tuple[Settings, bool]:

@@ -5,14 +5,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from qr_nodes import resources
+from qr_nodes import resources, whole
 from qr_nodes.errors import Cancelled, ModelError
 from qr_nodes.inference import registry, store
 
@@ -158,16 +157,44 @@ def test_two_processes_may_fetch_the_same_model(server):
     assert place().read_bytes() == DATA and left() == ["small.onnx"]
 
 
-def test_what_a_killed_process_left_is_swept_after_a_day(server):
-    old, new = (resources.cache_folder("models") / name for name in (".part-old", ".part-new"))
-    for folder in (old, new):
-        folder.mkdir(parents=True)
-        (folder / "half").write_bytes(b"x")
-    os.utime(old, (time.time() - 90000,) * 2)
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(server):
+    models = resources.cache_folder("models")
+    models.mkdir(parents=True)
+    left_behind = models / ".qr-nodes-0123456789abcdef.part"
+    left_behind.mkdir()
+    (left_behind / "half").write_bytes(b"x")
     server.answers["/a"] = DATA
     listed({"url": f"{server.url}/a"})
-    store.fetch("small")
-    assert left() == [".part-new", "small.onnx"]
+    with whole.scratch(models) as living:
+        left_behind.mkdir(exist_ok=True)
+        whole._swept.clear()
+        store.fetch("small")
+        assert left() == [living.name, "small.onnx"]
+
+
+def test_two_processes_that_add_models_lose_none(onnx_file):
+    files = [onnx_file("matte", f"m{number}") for number in range(6)]
+    code = "import sys; from qr_nodes.inference import store; store.add(sys.argv[1], licence='x')"
+    adding = [subprocess.Popen([sys.executable, "-c", code, file]) for file in files]
+    assert [one.wait(60) for one in adding] == [0] * 6
+    assert sorted(registry.own()) == [f"m{number}" for number in range(6)]
+
+
+def test_other_weights_under_a_name_are_listed_before_the_old_ones_go(onnx_file, monkeypatch):
+    first = store.add(onnx_file("matte"), "mine", licence="x")
+    old = store.find("mine")
+    with monkeypatch.context() as patch:
+
+        def die(*_):
+            raise KeyboardInterrupt
+
+        patch.setattr(store, "_list", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.add(onnx_file("logits"), "mine", licence="x")
+    assert store.verify("mine") == old
+    second = store.add(onnx_file("logits"), "mine", licence="x")
+    assert second.checksum != first.checksum and store.verify("mine") != old
+    assert not old.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(server, monkeypatch):

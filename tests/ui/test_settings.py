@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qr_nodes.errors import WriteError
-from qr_nodes.ui.settings import RECENT, Settings, Store, write_whole
+from qr_nodes.ui.settings import RECENT, Settings, Store
 
 
 def test_what_is_changed_is_there_at_the_next_start(home):
@@ -89,17 +89,3 @@ def test_settings_that_cannot_be_saved_say_so_and_hold_in_this_window(tmp_path):
     with pytest.raises(WriteError, match="cannot be saved"):
         store.change(memory=512)
     assert store.now.memory == 512
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_whole(path, b"old")
-
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
