@@ -98,9 +98,9 @@ def decode(
     file.seek(0)
     if not start:
         raise Refused("the file is empty.", AGAIN)
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start[8:32]:
+    if _is_heif(start):
         return _heif(file, page, max_pixels, note)
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if _is_tiff(start):
         pages = _tiff_pages(file)
         _check_page(page, len(pages), note)
         tags = _tiff_tags(file, pages[page - 1])
@@ -108,6 +108,29 @@ def decode(
         if tags.get(262) in (0, 1, 2) and bits > 8 and not (bits == 32 and whole):
             return _deep_tiff(file, tags, pages[page - 1], page, max_pixels, note)
     return _pillow(file, start, page, scale, max_pixels, note)
+
+
+def measure(file: BinaryIO) -> tuple[int, int]:
+    """Give the width and height that a picture's header claims; raises as `decode` does."""
+    start = file.read(64)
+    file.seek(0)
+    if _is_heif(start):
+        import pillow_heif
+
+        return pillow_heif.open_heif(file).size
+    if _is_tiff(start):  # Pillow knows not every depth
+        tags = _tiff_tags(file, next(iter(_tiff_pages(file)), 0))
+        return int(tags.get(256, 0)), int(tags.get(257, 0))
+    with _known(file) as image:
+        return image.size
+
+
+def _is_heif(start: bytes) -> bool:
+    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start[8:32]
+
+
+def _is_tiff(start: bytes) -> bool:
+    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _check_size(width: int, height: int, max_pixels: float) -> None:
@@ -135,13 +158,7 @@ def _check_page(page: int, pages: int, note: Callable[[str], None]) -> None:
 
 
 def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
-    try:
-        image = _open(file)
-    except UnidentifiedImageError as error:
-        raise Refused(
-            "this is not a picture of a kind that can be read.",
-            "Use JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP or JPEG 2000.",
-        ) from error
+    image = _known(file)
     _check_size(*image.size, max_pixels)
     if image.format != "TIFF":  # whose pages are counted already
         several = image.format in PAGED and getattr(image, "is_animated", False)
@@ -177,13 +194,16 @@ def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
     )
 
 
-def _open(file) -> Image.Image:
+def _known(file: BinaryIO) -> Image.Image:
     """Open by one of the decoders that Pillow loads at once, or by any it has."""
     for load in (Image.preinit, Image.init):
         load()
         with contextlib.suppress(UnidentifiedImageError):
             return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
-    raise UnidentifiedImageError
+    raise Refused(
+        "this is not a picture of a kind that can be read.",
+        "Use JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP or JPEG 2000.",
+    )
 
 
 def _load(image: Image.Image) -> None:
