@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,6 +18,9 @@ from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph, Node
 
 StepId = tuple[str, float]
+
+HASHED = 2 << 30
+"""Bytes of the largest file that is hashed: about a second."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,24 @@ class Files:
         return tuple(found)
 
     def _digest(self, path: str) -> str:
-        """Hash a file's content, again only when its size or time of change is another."""
+        """Hash a file's content, again only when its size or time of change is another.
+
+        What is no plain file, or has no size, is not read, since it may never end, and a pipe
+        gives what it holds only once; nor is one that takes long. There size and time stand
+        for the content.
+        """
         try:
-            stat = os.stat(path)
-            mark = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            found = os.stat(path)
+            mark = (found.st_size, found.st_mtime_ns, found.st_ino)
+            if not (stat.S_ISREG(found.st_mode) and 0 < found.st_size <= HASHED):
+                return repr(mark)
             if self._digests.get(path, (None,))[0] != mark:
                 with open(path, "rb") as file:
                     digest = hashlib.file_digest(file, lambda: blake2b(digest_size=16))
                 self._digests[path] = (mark, digest.hexdigest())
             return self._digests[path][1]
-        except OSError as error:  # the node says so when it runs
-            return f"unreadable: {error.strerror}"
+        except (OSError, ValueError) as error:  # the node says so when it runs
+            return f"unreadable: {getattr(error, 'strerror', error)}"
 
 
 def steps(request: RunRequest, files: Files) -> dict[StepId, Step]:

@@ -17,7 +17,8 @@ from PIL import Image
 
 from qr_nodes.errors import ReadError
 from qr_nodes.imaging.color import profile_fits
-from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure
+from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure, most_bytes
+from qr_nodes.pipes import drained
 from qr_nodes.types import Cutout, Source, opaque
 
 # TIFF underneath, so they would open as their thumbnail.
@@ -63,7 +64,7 @@ def read_image(
     """
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     with _in_words(name or str(path or "picture")):
-        with _opened(source if path is None else path) as file:
+        with _opened(source if path is None else path, most_bytes(max_pixels)) as file:
             picture = decode(file, page, scale, max_pixels, note)
         return _cutout(picture, scale, path.name if path else "")
 
@@ -73,8 +74,12 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
     Raises ReadError where the header cannot be read.
     """
-    with _in_words(str(path)), _opened(Path(path)) as file:
-        return measure(file)
+    path = Path(path)
+    with _in_words(str(path)):
+        if not path.is_file():  # a pipe gives what it holds only once
+            raise Refused("this is no file.", "Name a picture.")
+        with _opened(path, 0) as file:
+            return measure(file)
 
 
 @contextmanager
@@ -89,8 +94,11 @@ def _in_words(name: str) -> Iterator[None]:
         raise ReadError("the file is damaged and cannot be decoded.", name, AGAIN) from error
 
 
-def _opened(source: Path | bytes | BinaryIO):
-    """Give a context with a seekable file, or say why the path leads to none."""
+def _opened(source: Path | bytes | BinaryIO, most: float):
+    """Give a context with a seekable file, or say why the path leads to none.
+
+    A pipe is read up to `most` bytes.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return BytesIO(source)
     if not isinstance(source, Path):
@@ -100,13 +108,16 @@ def _opened(source: Path | bytes | BinaryIO):
             "raw files of cameras are not read.", "Develop it to a TIFF of 16 bits first."
         )
     try:
-        mode = source.stat().st_mode
+        found = source.stat()
+        mode = found.st_mode
         if stat.S_ISDIR(mode):
             raise Refused("this is a folder.", "Name a picture in it.")
         if stat.S_ISFIFO(mode):
-            return BytesIO(source.read_bytes())
+            return BytesIO(drained(source, most))
         if not stat.S_ISREG(mode):
             raise Refused("this is a device, not a file.", "Name a picture.")
+        if found.st_size == 0:  # some that the system shows as files keep their reader waiting
+            raise Refused("the file is empty.", AGAIN)
         return source.open("rb")
     except PermissionError as error:
         raise Refused("you have no permission to read it.", "Change its permissions.") from error
