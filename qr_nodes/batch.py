@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qr_nodes import trust
 from qr_nodes.cache import Cache, Disk
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, WriteError
@@ -165,7 +166,7 @@ def run(
     graph : Graph
         Its Export nodes are the targets; without one, the nodes that nothing follows.
     inputs, outputs : path, or paths of the same number
-        None, or nothing, leaves the graph's own paths.
+        None, or nothing, leaves the graph's own paths. A picture that is read is never written.
     engine : Engine
         One to share between calls, so that what has not changed is not computed again.
     emit : callable
@@ -231,7 +232,9 @@ def _run_one(engine, graph, source, target, id, emit) -> Result:
     began, outputs, written = time.perf_counter(), {}, None
     try:
         bound = bind(graph, source, target)
-        outcome = engine.run(RunRequest(bound, targets(bound), id=id), listen)
+        wanted = targets(bound)
+        trust.check_outputs(bound, wanted)
+        outcome = engine.run(RunRequest(bound, wanted, id=id), listen)
         outputs = outcome.outputs
         error = next(iter(outcome.errors.values()), None)
     except QrNodesError as fault:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +23,9 @@ from qr_nodes.errors import WriteError
 
 RECENT = 10
 """Recent files that are kept."""
+
+KNOWN = 2000
+"""Marks of files that are kept."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Color = Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")]
@@ -41,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True):
     place : the window's top left corner on the screen, or None to leave it to the system
     splitters : width or height in px of the areas that can be resized, by name
     recent : files opened or saved, newest first
+    known : marks of files that graphs may read outside their folders: saved here, or agreed to
     folder : where the last file dialog ended
     memory : megabytes that results may take in memory; 0 lets the program decide
     background : what the viewer shows behind a cut-out
@@ -58,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True):
     place: tuple[int, int] | None = None
     splitters: dict[str, Pixels] = {}
     recent: list[str] = []
+    known: list[str] = []
     folder: str = ""
     memory: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
     background: Background = "checker"
@@ -110,6 +115,11 @@ class Store:
         path = str(Path(path).absolute())
         recent = _with_recent(self.now, path, *self.now.recent).recent
         self.change(recent=recent, folder=str(Path(path).parent))
+
+    def know(self, marks: Iterable[str]) -> None:
+        """Remember that graphs may read these files (marks of `trust.outside`)."""
+        if new := [mark for mark in dict.fromkeys(marks) if mark not in self.now.known]:
+            self.change(known=[*new, *self.now.known][:KNOWN])
 
     def recent(self) -> list[str]:
         """Give the recent files that are still there, newest first."""
