@@ -20,7 +20,7 @@ import click
 from qr_nodes import __version__
 from qr_nodes.cli_many import FOLDERS, OPTIONS, STOPPED, run_many
 from qr_nodes.cli_service import serve, watch
-from qr_nodes.errors import QrNodesError
+from qr_nodes.errors import QrNodesError, WriteError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -205,7 +205,8 @@ def _run(
 
     if as_json and output == "-":
         raise click.UsageError("The picture and the report cannot both go to standard output.")
-    graph = batch.override(load_graph(graph_file), settings)
+    found = load_graph(graph_file)
+    graph = batch.override(found, settings)
     for id in graph.of_type("segment"):
         asked = {"model": model, "quality": quality, "device": device}
         asked["require_gpu"] = require_gpu or None
@@ -227,6 +228,9 @@ def _run(
             outputs = batch.output_paths(inputs, output, ending) if inputs else _paths(output)
         if len(inputs) > 1 or many["report"]:
             return run_many(graph, inputs, outputs, **told, **many)
+        if not many["overwrite"]:
+            given = {*outputs, *(setting.partition("=")[2] for setting in settings)}
+            _check_replaced(found, batch.bind(graph, output=(outputs or [None])[0]), given)
         engine = batch.cli_engine(cached=not no_cache)
         try:
             return _report(
@@ -234,6 +238,24 @@ def _run(
             )
         finally:
             engine.close()
+
+
+def _check_replaced(found, graph, given: set[str]) -> None:
+    """Raise WriteError if a file would be replaced that nobody but the graph's file has named.
+
+    `found` is the graph as it stands there, `graph` as it is run, and `given` what the command
+    line names: whoever typed that has agreed, whoever made the graph may have been anybody.
+    """
+    from qr_nodes import batch, trust
+
+    named = trust.outputs(found, found.of_type("export"))
+    for id, path in trust.replaced(graph, batch.targets(graph)).items():
+        if named.get(id) == path and path not in given:
+            raise WriteError(
+                "the file is there already, and only the graph names it.",
+                f"{id}: {path}",
+                "Name the output with -o, or add --overwrite.",
+            )
 
 
 def _paths(output: str | None) -> list[str]:
@@ -280,7 +302,9 @@ def _report(graph, inputs, outputs, engine, edits: bool, as_json: bool, quiet: b
         if failed:
             if os.environ.get("QR_NODES_DEBUG"):
                 raise result.error
-            said = str(result.error).replace(f"{result.input}: ", "")
+            said = str(result.error)
+            if result.input:  # which the line begins with already
+                said = said.replace(f"{result.input}: ", "")
             progress.say(f"{name}: {said}")
         elif result.output and sys.stderr.isatty() and not (quiet or as_json):
             progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")

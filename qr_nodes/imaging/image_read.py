@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
@@ -17,7 +17,8 @@ from PIL import Image
 
 from qr_nodes.errors import ReadError
 from qr_nodes.imaging.color import profile_fits
-from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure
+from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure, most_bytes
+from qr_nodes.pipes import drained
 from qr_nodes.types import Cutout, Source, opaque
 
 ENDINGS = (
@@ -69,32 +70,42 @@ def read_image(
         The file is missing, damaged, not a picture, over the limit, or of a kind not read here.
     """
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
-    name = name or str(path or "picture")
-    try:
-        with _opened(source if path is None else path) as file:
+    with _in_words(name or str(path or "picture")):
+        with _opened(source if path is None else path, most_bytes(max_pixels)) as file:
             picture = decode(file, page, scale, max_pixels, note)
+        return _cutout(picture, scale, path.name if path else "")
+
+
+def measure_image(path: str | os.PathLike) -> tuple[int, int, int]:
+    """Give width and height in px and bytes per channel that a picture's header claims.
+
+    Raises ReadError where the header cannot be read.
+    """
+    path = Path(path)
+    with _in_words(str(path)):
+        if not path.is_file():  # a pipe gives what it holds only once
+            raise Refused("this is no file.", "Name a picture.")
+        with _opened(path, 0) as file:
+            return measure(file)
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Turn whatever is wrong with the file called `name` into a ReadError."""
+    try:
+        yield
     except Refused as refused:
         raise ReadError(refused.args[0], name, refused.args[1]) from refused
     # Whatever a decoder raises on hostile bytes means that they cannot be decoded.
     except Exception as error:
         raise ReadError("the file is damaged and cannot be decoded.", name, AGAIN) from error
-    return _cutout(picture, scale, path.name if path else "")
 
 
-def measure_image(path: str | os.PathLike) -> tuple[int, int, int]:
-    """Give width and height in px and bytes per channel, read off a picture's header.
+def _opened(source: Path | bytes | BinaryIO, most: float):
+    """Give a context with a seekable file, or say why the path leads to none.
 
-    (0, 0, 1) for what is no picture: reading it says why.
+    A pipe is read up to `most` bytes.
     """
-    try:
-        with _opened(Path(path)) as file:
-            return measure(file)
-    except Exception:  # as in `read_image`, whatever a decoder raises
-        return 0, 0, 1
-
-
-def _opened(source: Path | bytes | BinaryIO):
-    """Give a context with a seekable file, or say why the path leads to none."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return BytesIO(source)
     if not isinstance(source, Path):
@@ -104,13 +115,16 @@ def _opened(source: Path | bytes | BinaryIO):
             "raw files of cameras are not read.", "Develop it to a TIFF of 16 bits first."
         )
     try:
-        mode = source.stat().st_mode
+        found = source.stat()
+        mode = found.st_mode
         if stat.S_ISDIR(mode):
             raise Refused("this is a folder.", "Name a picture in it.")
         if stat.S_ISFIFO(mode):
-            return BytesIO(source.read_bytes())
+            return BytesIO(drained(source, most))
         if not stat.S_ISREG(mode):
             raise Refused("this is a device, not a file.", "Name a picture.")
+        if found.st_size == 0:  # some that the system shows as files keep their reader waiting
+            raise Refused("the file is empty.", AGAIN)
         return source.open("rb")
     except PermissionError as error:
         raise Refused("you have no permission to read it.", "Change its permissions.") from error
