@@ -1,6 +1,7 @@
 """Weights as files: where they lie, whether they are whole, how they come here.
 
-State: `_whole`, the files found whole in this process, by path, size and time of change.
+State: `_whole`, the files found whole in this process, by path, size and time of change;
+`_fetching`, held while weights are fetched, which several pictures may ask for at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ Progress = Callable[[int, int | None], None]
 """Told bytes done and bytes in all (None if unknown), a few times a second; may raise."""
 
 _whole: dict[Path, tuple[int, int, str]] = {}
+_fetching = threading.Lock()
 
 
 class Entry(NamedTuple):
@@ -111,14 +114,17 @@ def fetch(name: str, progress: Progress = lambda done, total: None) -> Path:
         raise ModelError("there is no address to fetch its weights from.", name, _cure(model))
     target = resources.cache_folder("models") / model.file
     failures = []
-    for source in model.sources:
-        with landing(target) as part:
-            try:
-                download.get(source, model, part, progress)
-            except download.Failed as failure:
-                failures.append(f"{source} ({failure})")
-                continue
-        return find(name)
+    with _fetching:
+        with contextlib.suppress(ModelError):
+            return find(name)  # fetched for another picture meanwhile
+        for source in model.sources:
+            with landing(target) as part:
+                try:
+                    download.get(source, model, part, progress)
+                except download.Failed as failure:
+                    failures.append(f"{source} ({failure})")
+                    continue
+            return find(name)
     raise ModelError(
         f"its weights could not be fetched: tried {'; '.join(failures)}.",
         name,
