@@ -246,7 +246,7 @@ class Batch:
             names[node] = self.template.name(picture, node, long=True) if long else short
         with self._claiming:
             for name in names.values():
-                owner = self._claimed.setdefault(name.casefold(), picture.place)
+                owner = self._claimed.setdefault(os.path.normcase(name), picture.place)
                 if owner != picture.place:
                     hint = "Name results by a --name that tells them apart."
                     what = f"{owner} is written there already."
