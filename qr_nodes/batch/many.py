@@ -338,7 +338,8 @@ def run(
         is the folder for results (FOLDER-cutout by default): there the tree is kept, what is
         there and current is skipped, and the parameters from `patterns` on apply.
     engine : Engine
-        One to share between calls, so that what has not changed is not computed again.
+        One to share between calls, so that what has not changed is not computed again. Its lanes
+        bound how many pictures are worked on at once.
     emit : callable
         Takes the engine's events, from several threads; `run` in them is the picture's number.
     jobs : int
