@@ -86,7 +86,7 @@ def run_many(
                 graph, inputs, outputs, engine=engine, jobs=jobs, memory=bytes,
                 edits=not no_edits, on_error=how["on_error"],
             )  # fmt: skip
-            return _tell(graph, results, len(inputs), as_json, quiet, report)
+            return _tell(graph, results, len(inputs), (), as_json, quiet, report)
         out = output_folder(inputs, outputs)
         patterns, exclude = how.pop("patterns"), how.pop("exclude")
         found = batch.find_pictures(inputs, patterns, exclude, out)
@@ -96,13 +96,13 @@ def run_many(
             wanted = "that fits" if patterns or exclude else "that is read here"
             raise _nothing(folders, wanted, found.left_out)
         if dry_run:
-            return _list(one, found)
+            return _list(one, found, folders)
         if sys.stderr.isatty() and not quiet and found.left_out:
             _say(f"Left out, as no picture read here: {_counted(found.left_out)}.")
         results = batch.run_batch(
             one, found, jobs=jobs, room=batch.Room(budget(bytes)), on_error=on_error
         )
-        return _tell(graph, results, len(found.pictures), as_json, quiet, report)
+        return _tell(graph, results, len(found.pictures), folders, as_json, quiet, report)
     finally:
         engine.close()
 
@@ -120,7 +120,7 @@ def _counted(left_out) -> str:
     return ", ".join(shown)
 
 
-def _list(one, found) -> int:
+def _list(one, found, folders: Sequence[str]) -> int:
     """Say what would be done with each picture; touch nothing."""
     from qr_nodes.batch import Result
 
@@ -136,12 +136,20 @@ def _list(one, found) -> int:
             current += 1
         else:
             refused += 1
-            _say(_failure(planned))
+            _say(_failure(planned, folders))
     _say(f"{todo} to do, {current} current, {refused} refused.")
     return 1 if refused else 0
 
 
-def _tell(graph, results: Iterator, total: int, as_json: bool, quiet: bool, report) -> int:
+def _tell(
+    graph,
+    results: Iterator,
+    total: int,
+    folders: Sequence[str],
+    as_json: bool,
+    quiet: bool,
+    report: str | None,
+) -> int:
     """Take results as they come, and tell of them; give the exit code."""
     from qr_nodes.batch.report import Report
 
@@ -158,11 +166,11 @@ def _tell(graph, results: Iterator, total: int, as_json: bool, quiet: bool, repo
                 for one in reports:
                     one.add(result)
                 for note in result.notes if not quiet else ():
-                    bar.say(f"{Path(result.input).name}: {note}")
+                    bar.say(f"{_name(result, folders)}: {note}")
                 if result.error is not None:
                     if os.environ.get("QR_NODES_DEBUG"):
                         raise result.error
-                    failures.append(_failure(result))
+                    failures.append(_failure(result, folders))
                 skipped += result.skipped
                 done += result.error is None and not result.skipped
                 bar.advance(result.skipped, len(failures))
@@ -182,10 +190,19 @@ def _tell(graph, results: Iterator, total: int, as_json: bool, quiet: bool, repo
     return 1 if failures else 0
 
 
-def _failure(result) -> str:
-    name = Path(result.input).name or "the graph"
+def _failure(result, folders: Sequence[str] = ()) -> str:
+    name = _name(result, folders)
     said = str(result.error).replace(f"{result.input}: ", "")
     return f"{name}: {said}"
+
+
+def _name(result, folders: Sequence[str]) -> str:
+    """Give a picture's place in the folder that was named: names alone may come twice."""
+    path = Path(result.input)
+    for folder in folders:
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return path.name or "the graph"
 
 
 class _Bar:

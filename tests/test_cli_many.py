@@ -47,12 +47,12 @@ def test_remove_without_an_output_makes_a_folder_beside(edges, photos, tmp_path)
 
 
 def test_failures_are_listed_in_the_end_and_decide_the_code(edges, photos, tmp_path, capsys):
-    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "photos" / "trip" / "bad.jpg").write_bytes(b"no picture")
     report = tmp_path / "report.csv"
     command = ["run", edges, photos, "-o", str(tmp_path / "out"), "--report", str(report)]
     assert main(command) == 1
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("bad.jpg: load: this is not a picture")
+    assert said[0].startswith("trip/bad.jpg: load: this is not a picture")
     assert said[1:] == ["1 of 4 pictures failed."]
     assert report.read_text().count("\n") == 5
     assert main([*command, "--on-error", "stop", "--exclude", "bad.*"]) == 0

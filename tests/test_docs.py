@@ -69,10 +69,29 @@ def test_every_command_exists():
 @pytest.mark.parametrize("block", re.findall(r"```python\n(from.*?)```", README, re.S))
 def test_the_python_runs(block, tmp_path, monkeypatch, weights, chelsea):
     monkeypatch.chdir(tmp_path)
-    for name in ("cat.jpg", "dog.jpg"):
+    Path("pictures").mkdir()
+    for name in ("cat.jpg", "dog.jpg", "pictures/dog.jpg"):
         Image.fromarray(chelsea).save(name)
     exec(block, {})
-    assert np.asarray(Image.open("dog.png")).shape == (300, 451, 4)
+    out = "cutouts/dog.png" if "cutouts/" in block else "dog.png"
+    assert np.asarray(Image.open(out)).shape == (300, 451, 4)
+
+
+def test_options_for_many_pictures_exist():
+    from qr_nodes.cli import cli
+
+    known = {option for param in cli.commands["run"].params for option in param.opts}
+    table = README.split("## Many pictures")[1].split("## ")[0]
+    assert set(re.findall(r"(?<![-\w}])--?[a-z][a-z-]*", table)) <= known
+
+
+def test_the_edits_in_the_readme_fit_their_preset(tmp_path):
+    from qr_nodes.qredit import load_edit
+
+    text = re.search(r"```json\n(.*?)```", README, re.S)[1]
+    (tmp_path / "photo.qredit").write_text(text)
+    graph = load_edit(tmp_path / "photo.qredit", load_graph("portrait"))
+    assert graph.nodes["feather"].params["sigma"] == 4.0
 
 
 def test_settings_in_the_readme_are_parameters_of_the_presets():

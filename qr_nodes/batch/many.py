@@ -252,7 +252,7 @@ class Batch:
             names[node] = self.template.name(picture, node, long=True) if long else short
         with self._claiming:
             for name in names.values():
-                owner = self._claimed.setdefault(name.casefold(), picture.place)
+                owner = self._claimed.setdefault(os.path.normcase(name), picture.place)
                 if owner != picture.place:
                     hint = "Name results by a --name that tells them apart."
                     what = f"{owner} is written there already."
@@ -344,7 +344,8 @@ def run(
         is the folder for results (FOLDER-cutout by default): there the tree is kept, what is
         there and current is skipped, and the parameters from `patterns` on apply.
     engine : Engine
-        One to share between calls, so that what has not changed is not computed again.
+        One to share between calls, so that what has not changed is not computed again. Its lanes
+        bound how many pictures are worked on at once.
     emit : callable
         Takes the engine's events, from several threads; `run` in them is the picture's number.
     jobs : int

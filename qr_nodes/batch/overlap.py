@@ -105,7 +105,7 @@ def overlapped(
     waiting: set[Future] = set()
     try:
         while True:
-            # One more than run, so that no job waits for whoever takes the results.
+            # As many wait as run, so that no job waits for whoever takes the results.
             while len(waiting) < 2 * jobs and not stop.is_set():
                 try:
                     waiting.add(pool.submit(do, next(items)))

@@ -1,6 +1,7 @@
 """Weights as files: where they lie, whether they are whole, how they come here.
 
-State: `_whole`, the files found whole in this process, by path, size and time of change.
+State: `_whole`, the files found whole in this process, by path, size and time of change;
+`_fetching`, held while weights are fetched, which several pictures may ask for at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import hashlib
 import os
 import re
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,6 +31,7 @@ LARGEST = 1 << 31
 """Bytes of the largest ONNX file: protocol buffers end there."""
 
 _whole: dict[Path, tuple[int, int, str]] = {}
+_fetching = threading.Lock()
 
 
 class Entry(NamedTuple):
@@ -112,14 +116,17 @@ def fetch(name: str, progress: Progress = lambda done, total: None) -> Path:
         raise ModelError("there is no address to fetch its weights from.", name, _cure(model))
     target = resources.cache_folder("models") / model.file
     failures = []
-    for source in model.sources:
-        with landing(target) as part:
-            try:
-                download.get(source, model, part, progress)
-            except download.Failed as failure:
-                failures.append(f"{source} ({failure})")
-                continue
-        return find(name)
+    with _fetching:
+        with contextlib.suppress(ModelError):
+            return find(name)  # fetched for another picture meanwhile
+        for source in model.sources:
+            with landing(target) as part:
+                try:
+                    download.get(source, model, part, progress)
+                except download.Failed as failure:
+                    failures.append(f"{source} ({failure})")
+                    continue
+            return find(name)
     raise ModelError(
         f"its weights could not be fetched: tried {'; '.join(failures)}.",
         name,

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, WriteError
 from qr_nodes.graph import Graph
+from qr_nodes.node import SPECS, node
+from qr_nodes.types import Cutout
 
 
 def did(results) -> dict[str, str]:
@@ -261,6 +264,41 @@ def test_several_files_may_run_side_by_side(graph, photos, tmp_path):
     assert {(r.input, r.output) for r in results} == {
         (str(file), str(out)) for file, out in zip(files, outs, strict=True)
     }
+
+
+def test_jobs_really_run_side_by_side(tmp_path, draw):
+    meeting = threading.Barrier(4, timeout=30)  # which four pictures have to reach at once
+
+    @node("Meet", category="Stub")
+    def stub_meet(cutout: Cutout) -> Cutout:
+        meeting.wait()
+        return cutout
+
+    graph = Graph().add("load").add(SPECS.pop("stub_meet"), "meet").add("export")
+    graph = graph.connect("load", "meet").connect("meet", "export")
+    for number in range(8):
+        draw(tmp_path / "in" / f"{number}.png", number)
+    results = list(run(graph, tmp_path / "in", tmp_path / "out", jobs=4))
+    assert len(results) == 8 and failures(results) == []
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(graph, tmp_path, draw):
+    for number in range(160):
+        draw(tmp_path / "in" / f"{number}.png", number, (60, 80))
+    results = run(graph, tmp_path / "in", tmp_path / "out", jobs=2)
+    for _ in range(40):
+        next(results)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(80):
+            next(results)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        results.close()
+    # A picture's cut-out alone takes 34 kB; its records are a path, a name and hashes.
+    assert grown / 80 < 5000
 
 
 def test_the_estimate_comes_from_the_header(tmp_path):

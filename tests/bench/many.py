@@ -27,6 +27,7 @@ import peers
 from speed import run
 
 from qr_nodes.resources import cache_folder
+from qr_nodes.types import Cutout
 
 GRAPHS = {
     "quick": ["quick"],
@@ -93,7 +94,6 @@ def overlap(count: int, seconds: float = 0.4) -> None:
     from qr_nodes import run
     from qr_nodes.graph import Graph
     from qr_nodes.node import SPECS, node
-    from qr_nodes.types import Cutout
 
     @node("Slow", category="Bench")
     def slow(cutout: Cutout) -> Cutout:

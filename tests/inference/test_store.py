@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -144,6 +145,14 @@ def test_a_stopped_transfer_leaves_nothing(server):
     with pytest.raises(Cancelled):
         store.fetch("small", stop)
     assert left() == []
+
+
+def test_pictures_side_by_side_fetch_a_model_once(server):
+    server.answers["/a"] = DATA
+    listed({"url": f"{server.url}/a"})
+    with ThreadPoolExecutor(6) as pool:
+        paths = set(pool.map(lambda _: store.fetch("small"), range(6)))
+    assert len(paths) == 1 and len(server.asked) == 1
 
 
 def test_two_processes_may_fetch_the_same_model(server):
