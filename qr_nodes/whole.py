@@ -32,7 +32,9 @@ _swept: set[str] = set()
 
 
 @contextmanager
-def replacing(path: str | os.PathLike, *, lasting: bool = True, mode: int = 0o666) -> Iterator:
+def replacing(
+    path: str | os.PathLike, *, lasting: bool = True, mode: int = 0o666
+) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends, or leaves no trace.
 
     Parameters
