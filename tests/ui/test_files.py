@@ -39,8 +39,8 @@ class App:
     def edit(self, graph, name):
         self.document.edit(graph, name)
 
-    def show_graph(self, graph):
-        self.document.open(graph)
+    def show_graph(self, graph, held):
+        self.document.open(graph, held=held)
 
 
 @pytest.fixture
