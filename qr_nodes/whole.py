@@ -10,7 +10,6 @@ State: `_swept`, the folders that this process has looked through.
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import shutil
 import stat
@@ -33,7 +32,9 @@ _swept: set[str] = set()
 
 
 @contextmanager
-def replacing(path: str | os.PathLike, *, lasting: bool = True, mode: int = 0o666) -> Iterator:
+def replacing(
+    path: str | os.PathLike, *, lasting: bool = True, mode: int = 0o666
+) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends, or leaves no trace.
 
     Parameters
@@ -119,14 +120,18 @@ def alone(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     OSError
         The folder cannot be written, or another process has held the file for too long.
     """
+    import filelock  # late: it takes a moment to load
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + patience
-    with path.with_name(f".{path.name}.lock").open("ab") as lock:
-        while not locked(lock):
-            if time.monotonic() > end:
-                raise TimeoutError(None, "another window or process is writing it")
-            time.sleep(random.uniform(0.001, 0.01))  # or two would keep step
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=patience)
+    try:
+        lock.acquire(poll_interval=0.005)
+    except filelock.Timeout as held:
+        raise TimeoutError(None, "another window or process is writing it") from held
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def sweep(folder: str | os.PathLike, again: bool = False) -> None:

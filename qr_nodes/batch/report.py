@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
 from qr_nodes.batch.one import Result
 from qr_nodes.errors import ParamError, WriteError
+from qr_nodes.whole import replacing
 
 
 class Report:
@@ -36,7 +38,7 @@ class Report:
 
     def __init__(self, path: str | os.PathLike | TextIO, nodes: Sequence[str] = ()):
         self.nodes, self.results, self.failed, self.skipped = list(nodes), 0, 0, 0
-        self._target, self._part = None, ""
+        self._target, self._place = None, ExitStack()
         self._csv = None
         if hasattr(path, "write"):
             self._file = path
@@ -56,10 +58,9 @@ class Report:
 
     def _open(self, ending: str) -> None:
         try:
-            folder = self._target.absolute().parent
-            handle, self._part = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=folder)
-            self._file = open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace")  # noqa: SIM115
-            os.chmod(self._part, 0o644)
+            place = self._place.enter_context(replacing(self._target))
+            text = {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"}
+            self._file = io.TextIOWrapper(place, **text)
         except OSError as error:
             raise self._fault(error) from error
         self._csv = csv.writer(self._file) if ending == ".csv" else None
@@ -94,8 +95,8 @@ class Report:
                 self._file.write(f"\n], {counts}}}\n")
             self._file.flush()
             if self._target is not None:
-                self._file.close()
-                os.replace(self._part, self._target)
+                self._file.detach()
+                self._place.close()
         except OSError as error:
             raise self._fault(error) from error
 
@@ -113,7 +114,7 @@ class Report:
         ]
 
     def _fault(self, error: OSError) -> WriteError:
-        if self._part:
-            Path(self._part).unlink(missing_ok=True)
+        with suppress(OSError):  # nothing of it stays
+            self._place.__exit__(type(error), error, None)
         what = f"the report cannot be written ({error.strerror})."
         return WriteError(what, str(self._target or "report"), "Name another file.")

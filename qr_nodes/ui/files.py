@@ -18,12 +18,13 @@ import dearpygui.dearpygui as dpg
 
 from qr_nodes import qrgraph, trust
 from qr_nodes.engine import Event, RunRequest
-from qr_nodes.errors import QrNodesError, one_line
+from qr_nodes.errors import QrNodesError, WriteError, one_line
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.image_io import measure_image
 from qr_nodes.ui import dialogs, recovery, system
 from qr_nodes.ui.canvas_edits import ROOT
 from qr_nodes.ui.sample import start_graph
+from qr_nodes.whole import replacing
 
 GRAPHS = {"Graphs": ("*.qrgraph",)}
 PICTURES = {
@@ -166,11 +167,16 @@ class Files:
         for id in graph.of_type("load", "export"):
             graph = graph.set_param(id, "path", "")
         file = qrgraph.own_presets() / f"{Path(name).name}.qrgraph"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        qrgraph.save_graph(graph, file)
         picture = self.app.viewer.thumbnail(192)
-        if picture is not None:
-            picture.save(file.with_suffix(".png"))
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            qrgraph.save_graph(graph, file)
+            if picture is not None:
+                with replacing(file.with_suffix(".png")) as out:
+                    picture.save(out, "PNG")
+        except OSError as error:
+            what = f"the preset cannot be saved ({error.strerror or error})."
+            raise WriteError(what, file.stem, f"Check the folder {file.parent}.") from error
         self.menus()
         self.app.say(f"Kept as the preset {file.stem}.", "good")
 

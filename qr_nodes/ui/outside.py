@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -65,11 +66,14 @@ def _picture_file(folder: Path, pixels: bytes, width: int, height: int) -> str:
     file = folder / f"pasted-{hashlib.sha256(pixels).hexdigest()[:12]}.png"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        half = file.with_suffix(".half")
+        half = folder / f".{file.stem}-{os.getpid()}.half"  # another window may paste the same
         image = Image.frombytes("RGBA", (width, height), pixels)
         if image.getextrema()[3] == (255, 255):
             image = image.convert("RGB")
-        image.save(half, "PNG", compress_level=1)
+        with half.open("wb") as out:
+            image.save(out, "PNG", compress_level=1)
+            out.flush()
+            os.fsync(out.fileno())
         half.replace(file)
     return str(file)
 

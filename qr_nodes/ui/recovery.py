@@ -226,7 +226,9 @@ def _same(one: tuple | None, other: tuple | None) -> bool:
 def _free(file: Path) -> bool:
     """Say whether the process that wrote a sidecar no longer runs."""
     try:
-        with file.with_suffix(".lock").open("rb+") as lock:
+        with file.with_suffix(".lock").open("rb") as lock:
             return locked(lock)
     except FileNotFoundError:
         return True
+    except OSError:  # another user's
+        return False

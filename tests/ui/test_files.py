@@ -39,8 +39,8 @@ class App:
     def edit(self, graph, name):
         self.document.edit(graph, name)
 
-    def show_graph(self, graph):
-        self.document.open(graph)
+    def show_graph(self, graph, held):
+        self.document.open(graph, held=held)
 
 
 @pytest.fixture
@@ -147,6 +147,14 @@ def test_a_file_that_is_gone_is_written_anew(files, file):
     file.unlink()
     files.save()
     assert file.exists() and not files.app.asked
+
+
+def test_a_preset_that_cannot_be_kept_says_so_in_a_sentence(files, home):
+    files.app.viewer = SimpleNamespace(thumbnail=lambda side: None)
+    (home / "graphs").write_text("a file where a folder should be")
+    files.app.attempt(files._save_preset, "mine")
+    (said,) = files.app.said
+    assert said.startswith("mine: the preset cannot be saved (") and str(home / "graphs") in said
 
 
 def test_recovered_work_knows_what_the_file_held(files, file):

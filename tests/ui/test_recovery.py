@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -154,6 +155,53 @@ def test_locks_that_nobody_holds_are_swept_away(kept, home):
     os.utime(own, (time.time() - 100,) * 2)
     list_recoverable()
     assert {file.name for file in folder.iterdir()} == {own.name, "1-2.lock"}
+
+
+def test_a_sidecar_whose_lock_is_out_of_reach_is_somebody_elses(crashed, monkeypatch):
+    kill(crashed[0])
+    opened = recovery.Path.open
+
+    def refused(path, *more):
+        if path.suffix == ".lock":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *more)
+
+    monkeypatch.setattr(recovery.Path, "open", refused)
+    assert list_recoverable() == []
+
+
+def test_of_several_windows_that_open_unsaved_work_one_gets_it(crashed, home):
+    kill(crashed[0])
+    (entry,) = list_recoverable()
+    windows, got, refused = [Recovery() for _ in range(5)], [], []
+
+    def adopt(window):
+        try:
+            got.append(window.adopt(entry))
+        except ReadError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=adopt, args=[window]) for window in windows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(got), len(refused)) == (1, 4)
+    assert len(list((home / "recovery").glob("*.qrgraph"))) == 1
+    for window in windows:
+        window.close()
+
+
+def test_work_that_cannot_be_kept_is_said_and_tried_again(kept, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recovery, "write_whole", full)
+        kept.keep(Graph().add(find("feather")))
+        until(lambda: kept.fault)
+        assert kept.fault.startswith("unsaved work cannot be kept (No space left on device).")
+    until(lambda: kept.file.exists() and not kept.fault)
 
 
 def test_a_home_that_cannot_be_written_keeps_no_window_shut(tmp_path):
