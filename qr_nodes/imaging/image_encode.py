@@ -39,7 +39,7 @@ STRIP = 1 << 20
 """Bytes per strip: 10 to 20 ms of compression, which bounds how late a cancel is heard."""
 FAST = 4
 """Highest level at which ISA-L may be taken."""
-NEAR = 1.06
+NEAR = 1.055
 """How much larger than by zlib-ng its strip may be; at level 1, as large as it comes."""
 
 

@@ -99,17 +99,13 @@ def refined_alpha(
     matrices", CVPR 2010, for the product with L by box filters; He and Sun, "Fast guided
     filter", arXiv:1505.00996, 2015.
     """
-    alpha = np.empty(guess.shape, np.float32)
-    for rows, _, _ in strips(*guess.shape):
-        checkpoint()
-        np.greater(guess[rows], 0.5, out=alpha[rows])
     corners = tiles_that_hold(unsure, SIDE)
     if not len(corners):
-        return alpha
+        return _decided(guess, checkpoint)
     (top, left), (bottom, right) = corners.min(0), corners.max(0) + 2 * SIDE
     top, left = max(top - SIDE, 0), max(left - SIDE, 0)
     box = slice(top, bottom), slice(left, right)
-    step = _step(alpha[box].shape)
+    step = _step(guess[box].shape)
     color_small, matte, band = (
         _shrunk(plane[box], step, checkpoint) for plane in (color, guess, unsure)
     )
@@ -121,6 +117,8 @@ def refined_alpha(
     target, weight = _wanted(picture, matte, band, trust, believed, checkpoint)
     lines = _solve(picture, target, weight, checkpoint)
     lines = np.pad(lines.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    del picture, target, weight  # so that they are not there together with what follows
+    alpha = _decided(guess, checkpoint)
     for y, x in corners:
         checkpoint()
         tile = slice(y, y + SIDE), slice(x, x + SIDE)
@@ -128,6 +126,15 @@ def refined_alpha(
         found = _taken_over(cells, step, _planes(color[tile]))
         found = (found - np.float32(0.5)) / np.float32(1 - contrast) + np.float32(0.5)
         np.copyto(alpha[tile], np.clip(found, 0, 1), where=unsure[tile] > 0)
+    return alpha
+
+
+def _decided(guess: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
+    """Give 1 where a guess is above ½, else 0."""
+    alpha = np.empty(guess.shape, np.float32)
+    for rows, _, _ in strips(*guess.shape):
+        checkpoint()
+        np.greater(guess[rows], 0.5, out=alpha[rows])
     return alpha
 
 

@@ -1,7 +1,10 @@
 """What other programs give, run in a virtual environment of their own.
 
-rembg, and pymatting with it, are installed on first use into the user's cache folder; nothing
-of the project depends on them. Called as a script inside that environment, it does the work.
+    python tests/bench/peers.py [--runs 3] [--quality fast balanced] [--only cold ...]
+
+compares the program with them: see speed.py. rembg, and pymatting with it, are installed on first
+use into the user's cache folder; nothing of the project depends on them. Inside that environment
+this file does the work, told on standard input what to do.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+WORK = "--work"
+"""Tells this file, as a script, that it is to do what it is told on standard input."""
 
 PACKAGES = ("rembg[cpu,cli]==2.0.86", "numpy", "Pillow")
 
@@ -31,7 +37,12 @@ def python(folder: Path) -> str:
 
 
 def rembg(
-    interpreter: str, weights: Path, pictures: list[Path], out: Path, options: dict
+    interpreter: str,
+    weights: Path,
+    pictures: list[Path],
+    out: Path,
+    options: dict,
+    clock: str = "perf_counter",
 ) -> dict[str, float]:
     """Write rembg's cut-outs as PNG into `out`; give the seconds that each took.
 
@@ -47,31 +58,40 @@ def rembg(
     out : path of a folder
     options : dict
         What `rembg.remove` is told.
+    clock : str
+        The function of `time` that the seconds are of.
     """
     models = out / "models"
     models.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, models / weights.name)
     return _told(
         interpreter,
-        {"do": "rembg", "model": weights.stem, "out": str(out), "options": options}
+        {"do": "rembg", "model": weights.stem, "out": str(out), "options": options, "clock": clock}
         | {"pictures": [str(picture) for picture in pictures]},
         {"U2NET_HOME": str(models)},
     )
 
 
-def closed_form(interpreter: str, pairs: list[tuple[str, str, str]]) -> dict[str, float]:
-    """Have pymatting solve closed-form matting; (picture, trimap, matte) paths of .npy files."""
-    return _told(interpreter, {"do": "closed form", "pairs": pairs})
+def closed_form(
+    interpreter: str, pairs: list[tuple[str, str, str]], clock: str = "perf_counter"
+) -> dict[str, float]:
+    """Have pymatting solve closed-form matting; (picture, trimap, matte) paths of .npy files.
+
+    `clock` is the function of `time` that the seconds are of.
+    """
+    return _told(interpreter, {"do": "closed form", "pairs": pairs, "clock": clock})
 
 
-def multi_level(interpreter: str, pairs: list[tuple[str, str, str]]) -> dict[str, float]:
+def multi_level(
+    interpreter: str, pairs: list[tuple[str, str, str]], clock: str = "perf_counter"
+) -> dict[str, float]:
     """Have pymatting estimate foregrounds; (picture, alpha, colour) paths of .npy files."""
-    return _told(interpreter, {"do": "multi level", "pairs": pairs})
+    return _told(interpreter, {"do": "multi level", "pairs": pairs, "clock": clock})
 
 
 def _told(interpreter: str, order: dict, environment: dict | None = None) -> dict[str, float]:
     done = subprocess.run(
-        [interpreter, str(Path(__file__).resolve())],
+        [interpreter, str(Path(__file__).resolve()), WORK],
         input=json.dumps(order),
         env=os.environ | (environment or {}),
         stdout=subprocess.PIPE,
@@ -85,14 +105,14 @@ def _rembg(order: dict) -> dict[str, float]:
     from PIL import Image
     from rembg import new_session, remove
 
-    session, seconds = new_session(order["model"]), {}
+    session, seconds, clock = new_session(order["model"]), {}, getattr(time, order["clock"])
     remove(Image.new("RGB", (64, 64), "red"), session=session)
     for path in map(Path, order["pictures"]):
         picture = Image.open(path).convert("RGB")
         picture.load()
-        began = time.perf_counter()
+        began = clock()
         found = remove(picture, session=session, **order["options"])
-        seconds[path.stem] = time.perf_counter() - began
+        seconds[path.stem] = clock() - began
         found.save(Path(order["out"], f"{path.stem}.png"), compress_level=1)
     return seconds
 
@@ -102,17 +122,27 @@ def _pymatting(order: dict) -> dict[str, float]:
     from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
     solve = estimate_alpha_cf if order["do"] == "closed form" else estimate_foreground_ml
+    clock = getattr(time, order["clock"])
     random, seconds = np.random.default_rng(0).random((16, 16, 3)), {}
     solve(random, np.linspace(0, 1, 256).reshape(16, 16).round(1))  # compiles it
     for picture, matte, out in order["pairs"]:
         color, plane = (np.load(file).astype(np.float64) for file in (picture, matte))
-        began = time.perf_counter()
+        began = clock()
         found = solve(color, plane)
-        seconds[Path(out).stem] = time.perf_counter() - began
+        seconds[Path(out).stem] = clock() - began
         np.save(out, found.astype(np.float32))
     return seconds
 
 
-if __name__ == "__main__":
+def main() -> None:
+    if sys.argv[1:] != [WORK]:
+        import speed
+
+        speed.main()
+        return
     told = json.load(sys.stdin)
     print(json.dumps((_rembg if told["do"] == "rembg" else _pymatting)(told)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,17 @@
-"""What people wait for, beside rembg with the same weights: whole processes, run in turn.
+"""What people wait for, beside rembg and pymatting with the same weights: run in turn.
 
-    python tests/bench/speed.py [--runs 3] [--quality fast balanced]
+    python tests/bench/peers.py [--runs 3] [--quality fast balanced] [--only PART ...]
+    python tests/bench/peers.py --only matting --matting 1 4 12    (12: 7 GB and minutes)
 
-Photographs of 0.5, 12 and 24 MP are made by enlarging one of scikit-image's and adding grain. Cold
-means a new process from the picture to the PNG, with no result kept from before; warm means the
-next picture in a process that has loaded all it needs. rembg is installed on first use into an
-environment of its own.
+Photographs of 0.5, 12 and 24 MP are made by enlarging one of scikit-image's and adding grain.
+
+cold         a new process from the picture to the PNG, with no result kept from before
+warm         the next picture in a process that has loaded all it needs
+foreground   Decontaminate, beside pymatting's multi-level estimate and what `decontaminate` adds
+             to rembg's call; seconds of CPU
+matting      Refine Edges, beside closed-form matting of the same trimap; seconds of CPU
+
+rembg is installed on first use into an environment of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +34,11 @@ from qr_nodes.resources import cache_folder
 
 SIZES = {"0.5 MP": (816, 612), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
 
+PARTS = ("cold", "warm", "foreground", "matting")
+
+BAND = 6
+"""Half the width of what is unsure in the trimaps, px: what the preset `standard` asks."""
+
 WARM = """
 import json, sys, time
 from qr_nodes import load_graph, run
@@ -37,10 +48,10 @@ for item in json.loads(sys.argv[2]):
 paths = sys.argv[1].split(",")
 times = []
 for path in paths:
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     for result in run(graph, [path], [path + ".warm.png"]):
         assert result.error is None, result.error
-    times.append(time.perf_counter() - began)
+    times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
 print(json.dumps(times[1:]))
 """
 
@@ -50,12 +61,12 @@ from rembg import new_session, remove
 session = new_session("u2netp")
 times = []
 for path in sys.argv[1].split(","):
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     with open(path, "rb") as file:
         cut = remove(file.read(), session=session)
     with open(path + ".rembg.png", "wb") as file:
         file.write(cut)
-    times.append(time.perf_counter() - began)
+    times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
 print(json.dumps(times[1:]))
 """
 
@@ -99,10 +110,127 @@ def row(what: str, ours: list[float], theirs: list[float], unit: str) -> None:
     print(f"{what:<44} {mine:9.2f} {other:9.2f} {unit:<4} {mine / other:7.2f} ×", flush=True)
 
 
+def cold(pictures: dict, quality: str, rounds: int, command: Path, env: dict, folder: Path):
+    """Compare whole processes: wall, CPU, peak memory and the size of the file."""
+    setting = ["-s", f"segment.quality={quality}"]
+    out, other = folder / "ours.png", folder / "rembg.png"
+    for name, (path, *_) in pictures.items():
+        ours, theirs = [], []
+        mine = [sys.executable, "-m", "qr_nodes", "run", "standard", "-i", path, "-o", out]
+        for _ in range(rounds + 1):  # the first fills the system's caches
+            forget(folder)
+            ours.append(run([*map(str, mine), *setting], env))
+            theirs.append(run([str(command), "i", "-m", "u2netp", str(path), str(other)], env))
+        for place, (what, unit) in enumerate((("wall", "s"), ("CPU", "s"), ("memory", "MiB"))):
+            columns = [[one[place] for one in runs[1:]] for runs in (ours, theirs)]
+            row(f"cold, {quality}, {name}: {what}", *columns, unit)
+        sizes = [[file.stat().st_size / 2**20] for file in (out, other)]
+        row(f"cold, {quality}, {name}: file", *sizes, "MiB")
+
+
+def warm(pictures: dict, quality: str, rounds: int, interpreter: Path, env: dict, folder: Path):
+    """Compare the second and the third picture of a process, from file to file."""
+    for name in ("12 MP", "24 MP"):
+        many = ",".join(map(str, pictures[name]))
+        settings = json.dumps([["segment", "quality", quality]])
+        times = [[], []]
+        for _ in range(rounds):
+            for place, call in enumerate(((sys.executable, WARM), (interpreter, WARM_REMBG))):
+                forget(folder)
+                command = [str(call[0]), "-c", call[1], many, settings]
+                done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+                times[place] += json.loads(done.stdout.splitlines()[-1])
+        for place, what in enumerate(("wall", "CPU")):
+            columns = [[one[place] for one in runs] for runs in times]
+            row(f"warm, {quality}, {name}, picture to file: {what}", *columns, "s")
+
+
+def forget(folder: Path) -> None:
+    """Forget what networks have said."""
+    shutil.rmtree(folder / "cache" / "qr-nodes" / "networks", ignore_errors=True)
+
+
+def foreground(pictures: dict, rounds: int, interpreter: Path, weights: Path, folder: Path):
+    """Compare the estimation of the subject's colours."""
+    python = str(interpreter)
+    for name in ("12 MP", "24 MP"):
+        ours, levels, added = [], [], []
+        pair = tuple(str(folder / f"{what}.npy") for what in ("color", "alpha", "found"))
+        for path in pictures[name][:rounds]:
+            with ProcessPoolExecutor(1) as pool:
+                ours.append(pool.submit(decontamination, path, pair).result())
+            levels += peers.multi_level(python, [pair], "process_time").values()
+            plain, whole = (
+                sum(peers.rembg(python, weights, [path], folder, how, "process_time").values())
+                for how in ({}, {"decontaminate": True})
+            )
+            added.append(whole - plain)
+        row(f"foreground, {name}, multi-level: CPU", ours, levels, "s")
+        row(f"foreground, {name}, rembg's: CPU", ours, added, "s")
+
+
+def decontamination(path: Path, pair: tuple[str, str, str]) -> float:
+    """Give the seconds of CPU that Decontaminate takes; leave its input for the peer."""
+    import numpy as np
+
+    from qr_nodes.nodes.decontaminate import decontaminate
+    from qr_nodes.nodes.load import load
+    from qr_nodes.nodes.segment import segment
+
+    cutout = segment(load(path=str(path)), device="cpu")
+    np.save(pair[0], (cutout.color / np.float32(255)).astype(np.float32))
+    np.save(pair[1], cutout.alpha)
+    return cpu_of(lambda: decontaminate(cutout))
+
+
+def matting(pictures: dict, megapixels: list[float], interpreter: Path, folder: Path):
+    """Compare the solution of one trimap."""
+    for size in megapixels:
+        pair = tuple(str(folder / f"{what}.npy") for what in ("color", "trimap", "found"))
+        with ProcessPoolExecutor(1) as pool:
+            ours = pool.submit(refinement, pictures["12 MP"][0], size, pair).result()
+        theirs = peers.closed_form(str(interpreter), [pair], "process_time").values()
+        row(f"matting, {size:g} MP, closed form: CPU", [ours], list(theirs), "s")
+
+
+def refinement(path: Path, megapixels: float, pair: tuple[str, str, str]) -> float:
+    """Give the seconds of CPU that Refine Edges takes with a trimap; leave both for the peer."""
+    import numpy as np
+
+    from qr_nodes.imaging.matting import unsure_band
+    from qr_nodes.imaging.resample import shrink
+    from qr_nodes.nodes.load import load
+    from qr_nodes.nodes.refine_edges import refine_edges
+    from qr_nodes.nodes.segment import segment
+
+    cutout = segment(load(path=str(path)), device="cpu")
+    height, width = cutout.shape
+    cutout = shrink(cutout, min((megapixels * 1e6 / (height * width)) ** 0.5, 1.0))
+    unsure = unsure_band(cutout.alpha, BAND) > 0
+    known = np.where(unsure, np.float32(0.5), (cutout.alpha > 0.5).astype(np.float32))
+    np.save(pair[0], (cutout.color / np.float32(255)).astype(np.float32))
+    np.save(pair[1], known)
+    return cpu_of(lambda: refine_edges(cutout, trimap=known))
+
+
+def cpu_of(work) -> float:
+    """Give the median seconds of CPU of five calls."""
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return statistics.median(times)
+
+
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--quality", nargs="*", default=["fast", "balanced"])
+    options.add_argument("--only", nargs="+", default=PARTS, choices=PARTS, metavar="PART")
+    options.add_argument("--matting", type=float, nargs="+", default=[1, 4], metavar="MP")
     asked = options.parse_args()
     weights = cache_folder("models") / "u2netp.onnx"
     get = [sys.executable, "-m", "qr_nodes", "models", "get", "u2netp"]
@@ -111,40 +239,22 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     with ProcessPoolExecutor(1) as pool:
         pictures = pool.submit(photographs, folder).result()
-    cache = folder / "cache" / "qr-nodes"
-    (cache / "models").mkdir(parents=True)
-    shutil.copy(weights, cache / "models" / weights.name)
-    (folder / "rembg").mkdir()
-    shutil.copy(weights, folder / "rembg" / "u2netp.onnx")
+    for place in (folder / "cache" / "qr-nodes" / "models", folder / "rembg"):
+        place.mkdir(parents=True)
+        shutil.copy(weights, place / weights.name)
     env = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
     env["U2NET_HOME"] = str(folder / "rembg")
-    command = interpreter.with_name("rembg")
-    print(f"{os.cpu_count()} cores, {asked.runs} runs in turn; ours, rembg's, ratio of medians")
+    print(f"{os.cpu_count()} cores, {asked.runs} runs in turn; ours, the peer's, ratio of medians")
     for quality in asked.quality:
-        setting = ["-s", f"segment.quality={quality}"]
-        for name, (path, *_) in pictures.items():
-            ours, theirs = [], []
-            out, other = folder / "ours.png", folder / "rembg.png"
-            for _ in range(asked.runs + 1):
-                shutil.rmtree(cache / "networks", ignore_errors=True)
-                mine = [sys.executable, "-m", "qr_nodes", "run", "standard", "-i", path, "-o", out]
-                ours.append(run([*map(str, mine), *setting], env))
-                theirs.append(run([str(command), "i", "-m", "u2netp", str(path), str(other)], env))
-            for place, (what, unit) in enumerate((("wall", "s"), ("CPU", "s"), ("memory", "MiB"))):
-                columns = [[one[place] for one in runs[1:]] for runs in (ours, theirs)]
-                row(f"cold, {quality}, {name}: {what}", *columns, unit)
-            sizes = [[file.stat().st_size / 2**20] for file in (out, other)]
-            row(f"cold, {quality}, {name}: file", *sizes, "MiB")
-        for name in ("12 MP", "24 MP"):
-            many = ",".join(map(str, pictures[name]))
-            settings = json.dumps([["segment", "quality", quality]])
-            times = []
-            for interpreter_, code in ((sys.executable, WARM), (str(interpreter), WARM_REMBG)):
-                shutil.rmtree(cache / "networks", ignore_errors=True)
-                call = [interpreter_, "-c", code, many, settings]
-                done = subprocess.run(call, env=env, check=True, capture_output=True, text=True)
-                times.append(json.loads(done.stdout.splitlines()[-1]))
-            row(f"warm, {quality}, {name}, picture to file: wall", *times, "s")
+        if "cold" in asked.only:
+            command = interpreter.with_name("rembg")
+            cold(pictures, quality, asked.runs, command, env, folder)
+        if "warm" in asked.only:
+            warm(pictures, quality, asked.runs, interpreter, env, folder)
+    if "foreground" in asked.only:
+        foreground(pictures, asked.runs, interpreter, weights, folder)
+    if "matting" in asked.only:
+        matting(pictures, asked.matting, interpreter, folder)
     shutil.rmtree(folder)
 
 

@@ -398,16 +398,27 @@ def test_a_link_is_written_through_and_the_file_has_ordinary_permissions(tmp_pat
     assert modes[0] == modes[1]
 
 
-def test_png_of_a_cut_out_is_not_much_larger_than_pillows():
+# Pillow chooses among five filters for every row, which pays where there is no grain at all.
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("small", 1.1), ("grained", 1.1), ("smooth", 1.15), ("drawn", 1.1)]
+)
+def test_png_of_a_cut_out_is_not_much_larger_than_pillows(kind, limit):
     from skimage import data
 
     color = data.astronaut()
-    y, x = np.mgrid[: color.shape[0], : color.shape[1]]
-    alpha = np.clip((180 - np.hypot(y - 230, x - 230)) / 6 + 0.5, 0, 1).astype(np.float32)
-    ours = written(Cutout(color, alpha), "PNG")
+    if kind != "small":  # several strips, each compressed in the way that suits it
+        color = np.asarray(Image.fromarray(color).resize((1400, 1300), Image.Resampling.LANCZOS))
+    if kind == "grained":
+        grain = np.random.default_rng(0).normal(0, 4, color.shape)
+        color = np.clip(color + grain, 0, 255).astype(np.uint8)
+    elif kind == "drawn":
+        color = color // 64 * 64
+    y, x = (np.arange(length) / length for length in color.shape[:2])
+    alpha = np.clip((0.35 - np.hypot(y[:, None] - 0.45, x - 0.45)) * 90 + 0.5, 0, 1)
+    ours = written(Cutout(color, alpha.astype(np.float32)), "PNG")
     theirs = io.BytesIO()
     opened(ours).save(theirs, "PNG")
-    assert len(ours) <= 1.1 * len(theirs.getvalue())
+    assert len(ours) <= limit * len(theirs.getvalue())
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WebP", "AVIF", "JPEG"])

@@ -160,6 +160,24 @@ def test_large_holes_stay_open():
     assert holes_closed(picture, matte, 0.2)[118, 160] == 1
 
 
+def test_many_holes_are_judged_as_each_would_be_alone(monkeypatch):
+    red, rng = (0.7, 0.3, 0.2), np.random.default_rng(5)
+    picture, matte = ball(red)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    scene, kept = meadow(), []
+    for number, (cy, cx) in enumerate(rng.integers((80, 110), (165, 195), (40, 2))):
+        inside = np.hypot(y - cy, x - cx) < 2.2
+        if (matte[inside] == 1).all():  # no two of them touch
+            matte[inside] = 0
+            picture[inside] = scene[inside] if number % 2 else np.float32(red)
+            kept.append((inside, number % 2 == 0))
+    assert len(kept) > 10
+    whole = holes_closed(picture, matte, 0.01)
+    assert all((whole[inside] == closes).all() for inside, closes in kept)
+    monkeypatch.setattr("qr_nodes.imaging.transparency.GRAIN", 7)
+    assert np.array_equal(holes_closed(picture, matte, 0.01), whole)
+
+
 def test_unmixing_can_be_stopped():
     def stop():
         raise Cancelled
