@@ -110,9 +110,9 @@ def decode(
     file.seek(0)
     if not start:
         raise Refused("the file is empty.", AGAIN)
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start[8:32]:
+    if _is_heif(start):
         return _heif(file, page, max_pixels, note)
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if _is_tiff(start):
         pages = _tiff_pages(file)
         _check_page(page, len(pages), note)
         tags = _tiff_tags(file, pages[page - 1])
@@ -130,16 +130,24 @@ def measure(file: BinaryIO) -> tuple[int, int, int]:
     """
     start = file.read(64)
     file.seek(0)
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start[8:32]:
+    if _is_heif(start):
         import pillow_heif
 
         heif = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
         return *heif.size, 1 if heif.info.get("bit_depth", 8) <= 8 else 2
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        tags = _tiff_tags(file, _tiff_pages(file)[0])
-        return tags[256], tags[257], max(1, max(tags.get(258, (8,))) // 8)
-    image = _open(file)
+    if _is_tiff(start):  # Pillow knows not every depth
+        tags = _tiff_tags(file, next(iter(_tiff_pages(file)), 0))
+        return int(tags[256]), int(tags[257]), max(1, max(tags.get(258, (8,))) // 8)
+    image = _known(file)
     return *image.size, 1 if _deep_bits(image.format, start, file) <= 8 else 2
+
+
+def _is_heif(start: bytes) -> bool:
+    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start[8:32]
+
+
+def _is_tiff(start: bytes) -> bool:
+    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _check_size(width: int, height: int, max_pixels: float) -> None:
@@ -168,14 +176,7 @@ def _check_page(page: int, pages: int, note: Callable[[str], None]) -> None:
 
 
 def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
-    try:
-        image = _open(file)
-    except UnidentifiedImageError as error:
-        raise Refused(
-            "this is not a picture of a kind that can be read.",
-            "Use JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP or JPEG 2000.",
-            "unknown",
-        ) from error
+    image = _known(file)
     _check_size(*image.size, max_pixels)
     if image.format != "TIFF":  # whose pages are counted already
         several = image.format in PAGED and getattr(image, "is_animated", False)
@@ -211,13 +212,17 @@ def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
     )
 
 
-def _open(file) -> Image.Image:
+def _known(file: BinaryIO) -> Image.Image:
     """Open by one of the decoders that Pillow loads at once, or by any it has."""
     for load in (Image.preinit, Image.init):
         load()
         with contextlib.suppress(UnidentifiedImageError):
             return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
-    raise UnidentifiedImageError
+    raise Refused(
+        "this is not a picture of a kind that can be read.",
+        "Use JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP or JPEG 2000.",
+        "unknown",
+    )
 
 
 def _load(image: Image.Image) -> None:

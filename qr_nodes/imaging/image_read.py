@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
@@ -69,16 +69,22 @@ def read_image(
         The file is missing, damaged, not a picture, over the limit, or of a kind not read here.
     """
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
-    name = name or str(path or "picture")
-    try:
+    with _in_words(name or str(path or "picture")):
         with _opened(source if path is None else path) as file:
             picture = decode(file, page, scale, max_pixels, note)
+        return _cutout(picture, scale, path.name if path else "")
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Turn whatever is wrong with the file called `name` into a ReadError."""
+    try:
+        yield
     except Refused as refused:
         raise ReadError(refused.args[0], name, refused.args[1]) from refused
     # Whatever a decoder raises on hostile bytes means that they cannot be decoded.
     except Exception as error:
         raise ReadError("the file is damaged and cannot be decoded.", name, AGAIN) from error
-    return _cutout(picture, scale, path.name if path else "")
 
 
 def measure_image(path: str | os.PathLike) -> tuple[int, int, int]:

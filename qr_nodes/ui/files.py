@@ -19,6 +19,7 @@ from qr_nodes import qrgraph
 from qr_nodes.engine import Event, RunRequest
 from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
+from qr_nodes.imaging.image_io import measure_image
 from qr_nodes.ui import dialogs, recovery, system
 from qr_nodes.ui.sample import start_graph
 
@@ -406,17 +407,11 @@ _SIZES: dict[str, tuple[int, int]] = {}
 
 
 def _pixels(path: str) -> int:
-    from PIL import Image
-
-    if path.lower().endswith((".heic", ".heif")):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
     try:
         mark = os.stat(path).st_mtime_ns
         if _SIZES.get(path, (None,))[0] != mark:
-            with Image.open(path) as image:
-                _SIZES[path] = (mark, image.width * image.height)
+            width, height, _ = measure_image(path)
+            _SIZES[path] = (mark, width * height)
         return _SIZES[path][1]
-    except Exception:  # whatever is wrong with the file, Load will say it
+    except (OSError, ValueError):  # whatever is wrong with it, Load will say it
         return 0
