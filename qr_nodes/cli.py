@@ -280,7 +280,9 @@ def _report(graph, inputs, outputs, engine, edits: bool, as_json: bool, quiet: b
         if failed:
             if os.environ.get("QR_NODES_DEBUG"):
                 raise result.error
-            said = str(result.error).replace(f"{result.input}: ", "")
+            said = str(result.error)
+            if result.input:  # which the line begins with already
+                said = said.replace(f"{result.input}: ", "")
             progress.say(f"{name}: {said}")
         elif result.output and sys.stderr.isatty() and not (quiet or as_json):
             progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")

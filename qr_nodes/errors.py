@@ -15,6 +15,16 @@ QrNodesError
 
 from __future__ import annotations
 
+LONG = 600
+"""Letters of each part of a message that are shown: files may name things at any length."""
+
+
+def one_line(text: str) -> str:
+    """Give text as one line that a terminal can show, without its middle if it is long."""
+    text = " ".join(text[: 64 * LONG].split())
+    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return text if len(text) <= LONG else f"{text[: LONG // 2]} … {text[-LONG // 2 :]}"
+
 
 class QrNodesError(Exception):
     """A fault a user can meet and mend.
@@ -35,8 +45,8 @@ class QrNodesError(Exception):
         self.what, self.where, self.hint = what, where, hint
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
-        return " ".join((f"{text} {self.hint}" if self.hint else text).split())
+        where, what, hint = map(one_line, (self.where, self.what, self.hint))
+        return f"{where}{': ' if where else ''}{what}{' ' if hint else ''}{hint}"
 
     def at(self, where: str) -> QrNodesError:
         """Put `where` before what the error says of its place; give the error."""

@@ -129,16 +129,29 @@ class Links(dict):
         return nx.ancestors(self.digraph, id)
 
     @property
-    def circle(self) -> list[tuple[str, str]] | None:
-        """Edges that form a circle, or None if nothing does."""
+    def closing(self) -> dict[tuple[str, str], list[str]]:
+        """Edges that close circles, without which there are none, and each one's circle.
+
+        Found in one walk: a hostile file may hold thousands. Of a long circle the middle is left
+        out.
+        """
         if self.chain is not None:
-            return None
+            return {}
         import networkx as nx
 
-        try:
-            return nx.find_cycle(self.digraph)
-        except nx.NetworkXNoCycle:
-            return None
+        found, way, place = {}, [], {}  # the nodes from where the walk began to where it is
+        for source, target, kind in nx.dfs_labeled_edges(self.digraph):
+            if kind == "forward":
+                place[target] = len(way)
+                way.append(target)
+            elif kind == "reverse":
+                del place[way.pop()]
+            elif target in place:
+                first = place[target]
+                long = len(way) - first > 8
+                circle = [*way[first : first + 4], "…", *way[-4:]] if long else way[first:]
+                found[source, target] = [*circle, target]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +168,7 @@ class Graph:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     links: Links = field(default_factory=Links)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    _through: dict = field(default_factory=dict, init=False, repr=False)
 
     # ---- looking ---------------------------------------------------------------------------
 
@@ -181,10 +195,14 @@ class Graph:
 
     def source(self, id: str, input: str) -> tuple[str, str] | None:
         """Give the (node, output) that feeds an input, seen through bypassed nodes."""
-        link = self.links.get((id, input))
+        link, seen = self.links.get((id, input)), []
         while link is not None and self.nodes[link[0]].bypass:
-            through = self.nodes[link[0]].passes(link[1])
-            link = self.links.get((link[0], through))
+            if link in self._through:  # or long rows of them would be walked again and again
+                link = self._through[link]
+                break
+            seen.append(link)
+            link = self.links.get((link[0], self.nodes[link[0]].passes(link[1])))
+        self._through.update(dict.fromkeys(seen, link))
         return link
 
     def stand_in(self, id: str) -> str | None:
@@ -329,17 +347,12 @@ class Graph:
                 sound[target, input] = (source, output)
             else:
                 faults.append(fault)
-        while (circle := Links(sound).circle) is not None:
-            source, target = circle[-1]
-            path = " → ".join([edge[0] for edge in circle] + [target])
-            faults.append(
-                GraphError(
-                    f"the links {path} form a circle.",
-                    target,
-                    "Take one of them away.",
-                )
-            )
-            sound = {key: s for key, s in sound.items() if (s[0], key[0]) != (source, target)}
+        closing = Links(sound).closing
+        for (_, target), circle in closing.items():
+            path = " → ".join(circle)
+            what = f"the links {path} form a circle."
+            faults.append(GraphError(what, target, "Take one of them away."))
+        sound = {key: s for key, s in sound.items() if (s[0], key[0]) not in closing}
         return replace(self, links=Links(sound)), faults
 
     def _misfit(self, source: str, output: str, target: str, input: str) -> QrNodesError | None:

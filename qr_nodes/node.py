@@ -94,6 +94,8 @@ class Param:
                 self.where,
                 f"Use a value {self.limits}.",
             )
+        if self.kind in ("file", "save") and "\0" in value:
+            raise ParamError(f"{_short(value)} is no path.", self.where, "Choose a file.")
         return _hex_color(value, self.where) if self.kind == "color" else value
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -18,6 +19,9 @@ from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph, Node
 
 StepId = tuple[str, float]
+
+HASHED = 2 << 30
+"""Bytes of the largest file that is hashed: about a second."""
 
 
 @dataclass(frozen=True)
@@ -77,27 +81,35 @@ class Files:
 
     def learn(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
         """Take somebody's word for a file's digest, as long as size and time are still these."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             mark = _mark(path)
             if mark[:2] == (size, mtime_ns):
                 self._digests.setdefault(path, (mark, digest))
 
     def _digest(self, path: str) -> str:
-        """Hash a file's content, again only when its size or time of change is another."""
+        """Hash a file's content, again only when its size or time of change is another.
+
+        What is no plain file, or has no size, is not read, since it may never end, and a pipe
+        gives what it holds only once; nor is one that takes long. There size and time stand
+        for the content.
+        """
         try:
-            mark = _mark(path)
+            found = os.stat(path)
+            mark = (found.st_size, found.st_mtime_ns, found.st_ino)
+            if not (stat.S_ISREG(found.st_mode) and 0 < found.st_size <= HASHED):
+                return repr(mark)
             if self._digests.get(path, (None,))[0] != mark:
                 with open(path, "rb") as file:
                     digest = hashlib.file_digest(file, lambda: blake2b(digest_size=16))
                 self._digests[path] = (mark, digest.hexdigest())
             return self._digests[path][1]
-        except OSError as error:  # the node says so when it runs
-            return f"unreadable: {error.strerror}"
+        except (OSError, ValueError) as error:  # the node says so when it runs
+            return f"unreadable: {getattr(error, 'strerror', error)}"
 
 
 def _mark(path: str) -> tuple[int, int, int]:
-    stat = os.stat(path)
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def steps(request: RunRequest, files: Files) -> dict[StepId, Step]:

@@ -22,7 +22,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -30,23 +30,35 @@ from qr_nodes import resources
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
 from qr_nodes.graph import NODE_ID, Graph, Node, unknown
 from qr_nodes.nodes import find, names
+from qr_nodes.pipes import drained
 from qr_nodes.whole import replacing
 
 VERSION = 1
 MAX_BYTES = 32 << 20
 MAX_NODES = 10_000
+MAX_INPUTS = 256
+"""Of one node; the program's own have up to four."""
+MAX_DEPTH = 64
+"""Lists and objects within each other, where the file may hold what it likes."""
+MAX_DIGITS = 1000
+FAR = 1e6
+"""Px from the canvas's middle at which a node may stand."""
+
+Title = Annotated[str, msgspec.Meta(max_length=1000)]
+Inputs = Annotated[dict[str, str], msgspec.Meta(max_length=MAX_INPUTS)]
+Place = Annotated[float, msgspec.Meta(ge=-FAR, le=FAR)]
 
 
 class NodeEntry(msgspec.Struct, omit_defaults=True):
     """One node as it stands in the file."""
 
-    type: str
+    type: Title
     version: int = 1
-    title: str = ""
-    pos: tuple[float, float] = (0.0, 0.0)
+    title: Title = ""
+    pos: tuple[Place, Place] = (0.0, 0.0)
     bypass: bool = False
     params: dict[str, Any] = {}
-    inputs: dict[str, str] = {}
+    inputs: Inputs = {}
 
 
 class GraphFile(msgspec.Struct):
@@ -153,9 +165,12 @@ def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrN
     given: dict[str, dict[str, None]] = {}
     for source, output in links.values():
         given.setdefault(source, {})[output] = None
-    nodes = {}
+    nodes, types = {}, set(names())
     for id, entry in entries.items():
-        nodes[id] = _node(id, entry, file.nodes[id], given.get(id, ()), Path(folder), faults)
+        spec = None
+        if entry.type in types:
+            spec = find(entry.type)
+        nodes[id] = _node(id, entry, spec, file.nodes[id], given.get(id, ()), Path(folder), faults)
     extra = {name: value for name, value in raw.items() if name not in GraphFile.__struct_fields__}
     graph, misfits = Graph(nodes, extra=extra).with_links(links)
     return graph, faults + misfits
@@ -171,11 +186,9 @@ def _entry(id: str, fields: dict[str, Any]) -> NodeEntry:
         raise GraphError(f"it is damaged: {place_of(error)}.", id, "Mend it.") from error
 
 
-def _node(
-    id: str, entry: NodeEntry, raw: dict, outputs: Iterable[str], folder: Path, faults: list
-) -> Node:
-    if entry.type in names():
-        spec = find(entry.type)
+def _node(id, entry: NodeEntry, spec, raw: dict, outputs: Iterable[str], folder, faults) -> Node:
+    """Build a node; `spec` None means that its type is not known here."""
+    if spec is not None:
         if entry.version > spec.version:
             faults.append(
                 GraphError(
@@ -275,8 +288,11 @@ def relative(value: str, folder: str | os.PathLike) -> str:
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        if file.is_fifo():
+            data = drained(file, MAX_BYTES)
+        else:
+            with file.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         known = ", ".join(presets())
         raise ReadError(
@@ -295,7 +311,8 @@ def strict_json(data: bytes, kind: str = ".qrgraph") -> dict:
     def once(pairs):
         found = dict(pairs)
         if len(found) < len(pairs):
-            twice = next(name for name, _ in pairs if sum(name == n for n, _ in pairs) > 1)
+            seen: set[str] = set()
+            twice = next(name for name, _ in pairs if name in seen or seen.add(name))
             raise GraphError(f"it is damaged: {twice!r} stands there twice.", hint="Mend it.")
         return found
 
@@ -305,8 +322,23 @@ def strict_json(data: bytes, kind: str = ".qrgraph") -> dict:
     def number(text):
         return value if math.isfinite(value := float(text)) else constant(text)
 
+    def whole(text):
+        return int(text) if len(text) <= MAX_DIGITS else constant(text)
+
     try:
-        raw = json.loads(data, object_pairs_hook=once, parse_constant=constant, parse_float=number)
+        raw = json.loads(
+            data,
+            object_pairs_hook=once,
+            parse_constant=constant,
+            parse_float=number,
+            parse_int=whole,
+        )
+        _check_depth(raw)
+        if b"\\ud" in data or b"\\uD" in data or data[:1] in (b"\xff", b"\xfe", b"\0"):
+            json.dumps(raw, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.start + 1]
+        raise GraphError(f"it is damaged: {half!a} is no letter.", hint="Mend it.") from error
     except (ValueError, RecursionError) as error:
         detail = getattr(error, "msg", "too deep" if isinstance(error, RecursionError) else "text")
         line = getattr(error, "lineno", None)
@@ -316,6 +348,21 @@ def strict_json(data: bytes, kind: str = ".qrgraph") -> dict:
     if not isinstance(raw, dict):
         raise GraphError(f"it is no {kind} file.", hint="Open one that this program saved.")
     return raw
+
+
+def _check_depth(raw: Any) -> None:
+    """Raise RecursionError for what lies so deep that it could not be written again."""
+    level, depth = [raw], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        inner = []
+        for item in level:
+            for value in item.values() if isinstance(item, dict) else item:
+                if isinstance(value, dict | list):
+                    inner.append(value)
+        level = inner
 
 
 def place_of(error: msgspec.ValidationError) -> str:

@@ -107,9 +107,17 @@ def decode(
         For every fault with a name; damaged files raise what their decoder raises.
     """
     start = file.read(64)
+    size = file.seek(0, 2)
     file.seek(0)
     if not start:
         raise Refused("the file is empty.", AGAIN)
+    if size > most_bytes(max_pixels):
+        raise Refused(
+            f"the file has {size / 1e6:.0f} MB, and a picture within the limit of "
+            f"{max_pixels / 1e6:.4g} MP has {most_bytes(max_pixels) / 1e6:.0f} MB at most.",
+            "Raise the limit if you trust the file.",
+            "too large",
+        )
     if _is_heif(start):
         return _heif(file, page, max_pixels, note)
     if _is_tiff(start):
@@ -120,6 +128,14 @@ def decode(
         if tags.get(262) in (0, 1, 2) and bits > 8 and not (bits == 32 and whole):
             return _deep_tiff(file, tags, pages[page - 1], page, max_pixels, note)
     return _pillow(file, start, page, scale, max_pixels, note)
+
+
+def most_bytes(max_pixels: float) -> float:
+    """Give how large a file may be, since some decoders hold all of it in memory.
+
+    Four channels of 32 bits for every pixel of the limit, and room for what is no pixels.
+    """
+    return 16 * max_pixels + (64 << 20)
 
 
 def measure(file: BinaryIO) -> tuple[int, int, int]:

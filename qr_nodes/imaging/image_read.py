@@ -17,7 +17,8 @@ from PIL import Image
 
 from qr_nodes.errors import ReadError
 from qr_nodes.imaging.color import profile_fits
-from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure
+from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure, most_bytes
+from qr_nodes.pipes import drained
 from qr_nodes.types import Cutout, Source, opaque
 
 ENDINGS = (
@@ -70,7 +71,7 @@ def read_image(
     """
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     with _in_words(name or str(path or "picture")):
-        with _opened(source if path is None else path) as file:
+        with _opened(source if path is None else path, most_bytes(max_pixels)) as file:
             picture = decode(file, page, scale, max_pixels, note)
         return _cutout(picture, scale, path.name if path else "")
 
@@ -93,14 +94,18 @@ def measure_image(path: str | os.PathLike) -> tuple[int, int, int]:
     (0, 0, 1) for what is no picture: reading it says why.
     """
     try:
-        with _opened(Path(path)) as file:
+        path = Path(path)
+        with _opened(path, 0) if path.is_file() else BytesIO() as file:  # a pipe gives it once
             return measure(file)
     except Exception:  # as in `read_image`, whatever a decoder raises
         return 0, 0, 1
 
 
-def _opened(source: Path | bytes | BinaryIO):
-    """Give a context with a seekable file, or say why the path leads to none."""
+def _opened(source: Path | bytes | BinaryIO, most: float):
+    """Give a context with a seekable file, or say why the path leads to none.
+
+    A pipe is read up to `most` bytes.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return BytesIO(source)
     if not isinstance(source, Path):
@@ -110,13 +115,16 @@ def _opened(source: Path | bytes | BinaryIO):
             "raw files of cameras are not read.", "Develop it to a TIFF of 16 bits first."
         )
     try:
-        mode = source.stat().st_mode
+        found = source.stat()
+        mode = found.st_mode
         if stat.S_ISDIR(mode):
             raise Refused("this is a folder.", "Name a picture in it.")
         if stat.S_ISFIFO(mode):
-            return BytesIO(source.read_bytes())
+            return BytesIO(drained(source, most))
         if not stat.S_ISREG(mode):
             raise Refused("this is a device, not a file.", "Name a picture.")
+        if found.st_size == 0:  # some that the system shows as files keep their reader waiting
+            raise Refused("the file is empty.", AGAIN)
         return source.open("rb")
     except PermissionError as error:
         raise Refused("you have no permission to read it.", "Change its permissions.") from error

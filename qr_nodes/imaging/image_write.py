@@ -36,6 +36,9 @@ FORMATS = {
 CHANNELS = {"PNG": (1, 2, 3, 4), "TIFF": (1, 3, 4), "JPEG": (1, 3), "WebP": (3, 4), "AVIF": (3, 4)}
 # Grey with alpha is no TIFF: few programs read it.
 SIDES = {"WebP": 16383, "JPEG": 65535, "AVIF": 65536}
+DPI = {"JPEG": 65535, "PNG": 5e7}
+JPEG_EXIF = 65533
+"""Bytes of the largest EXIF block: a segment's length has 16 bits, and counts itself."""
 
 CAMERA = {271, 272, 306, 33432}
 """EXIF tags that tell no private matter: make, model, date and the copyright notice …"""
@@ -109,7 +112,7 @@ def write_image(
         format = format or format_of(name)
         pixels = _pixels(cutout, format, content, bits, background, hidden, note)
         pixels = _with_knowledge(
-            pixels, cutout.source, format, content, keep_profile, keep_dpi, metadata
+            pixels, cutout.source, format, content, keep_profile, keep_dpi, metadata, note
         )
         with _replacing(path, overwrite) if path else _flushed(target) as out:
             if format == "PNG":
@@ -225,12 +228,20 @@ def _levels(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _with_knowledge(pixels, source: Source, format, content, keep_profile, keep_dpi, metadata):
+def _with_knowledge(
+    pixels, source: Source, format, content, keep_profile, keep_dpi, metadata, note
+):
     """Add the profile, resolution and EXIF that are wanted and fit."""
     picture = content == "cutout"
     fits = profile_fits(source.icc, "L" if pixels.channels < 3 else "RGB")
     dpi = source.dpi if keep_dpi else None
+    if dpi and not all(0 < value <= DPI.get(format, 1e7) for value in dpi):
+        note(f"{format} cannot hold {dpi[0]:g} × {dpi[1]:g} dpi; the resolution was left out.")
+        dpi = None
     exif = _chosen_exif(source.exif, metadata) if picture else Image.Exif()
+    if format == "JPEG" and len(exif) and len(exif.tobytes()) > JPEG_EXIF:
+        note("JPEG cannot hold so much about how the picture was taken; it was left out.")
+        exif = Image.Exif()
     if dpi and format in ("WebP", "AVIF"):  # which have no other place for it
         exif[282], exif[283], exif[296] = *dpi, 2
     return replace(
@@ -304,7 +315,11 @@ def _flushed(file: BinaryIO) -> Iterator[BinaryIO]:
 @contextmanager
 def _replacing(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` once it is complete, or leaves no trace."""
-    target = Path(os.path.realpath(path))  # through a link, not over it
+    try:
+        target = Path(os.path.realpath(path))  # through a link, not over it
+        os.fsencode(target)
+    except ValueError as error:
+        raise _Refused("a file cannot be called so.", "Give another name.") from error
     _check_target(target, overwrite)
     with replacing(target) as file:
         yield file

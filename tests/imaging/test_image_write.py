@@ -408,3 +408,30 @@ def test_png_of_a_cut_out_is_not_much_larger_than_pillows():
     theirs = io.BytesIO()
     opened(ours).save(theirs, "PNG")
     assert len(ours) <= 1.1 * len(theirs.getvalue())
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WebP", "AVIF", "JPEG"])
+@pytest.mark.parametrize("dpi", [(536871212.0, 300.0), (300.0, 99999.0), (0.004, 1.0)])
+def test_a_resolution_that_a_format_cannot_hold_is_left_out_and_said(format, dpi):
+    notes, odd = [], Source(dpi=dpi)
+    data = written(picture(source=odd), format, note=notes.append)
+    np.testing.assert_array_equal(opened(data).size, (W, H))
+    too_high = max(dpi) > (65535 if format == "JPEG" else 1e7)
+    assert len(notes) == too_high and all("dpi; the resolution was left out." in n for n in notes)
+
+
+def test_jpeg_leaves_out_what_is_too_much_for_it_and_says_so():
+    exif = Image.Exif()
+    exif[0x010F], exif[34665] = "Maker", {37500: bytes(70_000)}
+    notes, long = [], Source(exif=exif.tobytes())
+    data = written(picture(source=long), "JPEG", metadata="all", note=notes.append)
+    assert not opened(data).getexif() and len(notes) == 1 and "was left out" in notes[0]
+    data = written(picture(source=long), "JPEG", note=notes.append)
+    assert opened(data).getexif()[0x010F] == "Maker" and len(notes) == 1
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png"])
+def test_a_name_that_no_file_can_have_is_a_sentence(name, tmp_path):
+    with pytest.raises(WriteError, match="a file cannot be called so"):
+        write_image(picture(), f"{tmp_path}/{name}")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,217 @@
+"""Graphs from strangers: each hostile file gets a sentence, soon, and harms nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qr_nodes.cli import main
+from qr_nodes.errors import QrNodesError
+from qr_nodes.graph import Graph
+from qr_nodes.qrgraph import dump, inspect, load_graph, parse, save_graph
+
+SECONDS = 5.0
+"""CPU seconds that looking at a graph may take; most take a hundredth."""
+
+
+def file_of(nodes, **more) -> bytes:
+    return json.dumps({"format": "qrgraph", "version": 1, "nodes": nodes, **more}).encode()
+
+
+def feathered(path: str) -> dict:
+    """Give the nodes of a graph that loads `path`."""
+    return {"load": {"type": "load", "params": {"path": path}}, "feather": after("load")}
+
+
+def after(source: str, **more) -> dict:
+    return {"type": "feather", "inputs": {"cutout": f"{source}.cutout"}, **more}
+
+
+def raw(text: str) -> bytes:
+    return f'{{"format": "qrgraph", "version": 1, "nodes": {text}}}'.encode()
+
+
+TEN = range(10_000)
+
+HOSTILE = {
+    "nothing": lambda: b"",
+    "100,000 nodes": lambda: file_of({f"n{i}": {"type": "feather"} for i in range(100_000)}),
+    "10,000 pairs in circles": lambda: file_of({f"n{i}": after(f"n{i ^ 1}") for i in TEN}),
+    "a ring of 10,000": lambda: file_of({f"n{i}": after(f"n{(i + 1) % 10_000}") for i in TEN}),
+    "all linked to all": lambda: file_of(
+        {
+            f"n{i}": {"type": "x", "inputs": {f"i{j}": f"n{j}.o" for j in range(300)}}
+            for i in range(300)
+        }
+    ),
+    "200,000 inputs": lambda: file_of(
+        {"a": {"type": "x", "inputs": {f"i{i}": "b.o" for i in range(200_000)}}}
+    ),
+    "100,000 names and one twice": lambda: raw(
+        "{" + ", ".join(f'"k{i}": {{}}' for i in range(100_000)) + ', "k99999": {}}'
+    ),
+    "a name twice in a node": lambda: raw('{"a": {"type": "load", "type": "export"}}'),
+    "lists a thousand deep": lambda: raw("{}, " + '"x": ' + "[" * 900 + "]" * 900),
+    "objects a thousand deep": lambda: raw("{}, " + '"x": ' + '{"a":' * 900 + "1" + "}" * 900),
+    "lists a million deep": lambda: raw("{}, " + '"x": ' + "[" * 1_000_000),
+    "strokes a thousand deep": lambda: raw(
+        '{"b": {"type": "brush_edit", "params": {"strokes": ' + "[" * 900 + "]" * 900 + "}}}"
+    ),
+    "a number of 400 digits": lambda: raw(
+        '{"a": {"type": "feather", "params": {"sigma": ' + "9" * 400 + "}}}"
+    ),
+    "a number of 100,000 digits": lambda: raw(
+        '{"a": {"type": "load", "params": {"page": ' + "9" * 100_000 + "}}}"
+    ),
+    "not a number": lambda: raw('{"a": {"type": "feather", "params": {"sigma": NaN}}}'),
+    "infinity": lambda: raw('{"a": {"type": "feather", "params": {"sigma": -Infinity}}}'),
+    "beyond all numbers": lambda: raw('{"a": {"type": "feather", "pos": [1e999, 0]}}'),
+    "a place at 1e308": lambda: raw('{"a": {"type": "load", "pos": [1e308, -1e308]}}'),
+    "half a letter in a title": lambda: raw(r'{"a": {"type": "load", "title": "\ud800"}}'),
+    "half a letter in a path": lambda: raw(
+        r'{"a": {"type": "load", "params": {"path": "\uDC00.jpg"}}}'
+    ),
+    "half a letter in a name": lambda: raw(r'{"a": {"type": "load", "\udfff": 1}}'),
+    "a zero in a path": lambda: file_of(feathered("cat\0.jpg")),
+    "a type of a million letters": lambda: file_of({"a": {"type": "x" * 1_000_000}}),
+    "a title of a million letters": lambda: file_of({"a": {"type": "load", "title": "x" * 10**6}}),
+    "a name of a million letters": lambda: file_of({"a" * 1_000_000: {"type": "load"}}),
+    "an input that clears the terminal": lambda: file_of(
+        {"a": {"type": "feather", "inputs": {"\x1b[2J\x1b]0;owned\x07": "b.c"}}}
+    ),
+    "a version of 30 digits": lambda: file_of({"a": {"type": "load", "version": 10**30}}),
+    "a picture": lambda: b"\x89PNG\r\n\x1a\n" + bytes(1000),
+}
+"""What must be refused, or have a fault, one sentence each."""
+
+
+def sentences(lines: list[str]) -> None:
+    for line in lines:
+        assert line.endswith(".") and len(line) < 1200 and line.isprintable(), line[:2000]
+        assert "Error" not in line and "Traceback" not in line, line
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_a_hostile_graph_gets_a_sentence_soon(name, tmp_path, capsys):
+    file = tmp_path / "a.qrgraph"
+    file.write_bytes(HOSTILE[name]())
+    began = time.process_time()
+    assert main(["check", str(file)]) == 1
+    assert time.process_time() - began < SECONDS
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and lines
+    sentences(lines)
+    assert os.listdir(tmp_path) == ["a.qrgraph"]
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_what_is_sound_of_a_hostile_graph_can_be_saved(name, tmp_path):
+    try:
+        graph, _ = parse(HOSTILE[name](), tmp_path)
+    except QrNodesError as error:
+        return sentences([str(error)])
+    save_graph(graph, tmp_path / "b.qrgraph")
+    again, faults = inspect(tmp_path / "b.qrgraph")
+    assert faults == [] and list(again.nodes) == list(graph.nodes) and again.links == graph.links
+
+
+def test_a_large_graph_is_read_and_planned_soon(tmp_path):
+    from qr_nodes.plan import Files, RunRequest, steps
+
+    shared = {f"n{i}": after(f"n{i - 1}" if i else "load", bypass=True) for i in range(5000)}
+    shared |= {f"m{i}": after("n4999") for i in range(4990)}
+    began = time.process_time()
+    graph, faults = parse(file_of(feathered("a.jpg") | shared), tmp_path)
+    assert faults == [] and len(graph.nodes) == 9992
+    assert graph.problems() == [] and len(steps(RunRequest(graph, ("m7",)), Files())) == 2
+    assert time.process_time() - began < SECONDS
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    file = tmp_path / "large.qrgraph"
+    with file.open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(QrNodesError, match="larger than 32 MB"):
+        load_graph(file)
+
+
+@pytest.mark.parametrize("place", ["folder", "fifo", "device"])
+def test_what_is_no_file_is_refused_as_a_graph(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("qr_nodes.pipes.PATIENCE", 0.3)
+    path = tmp_path / "a.qrgraph"
+    if place == "folder":
+        path.mkdir()
+    elif place == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert main(["check", str(path)]) == 1
+    sentences(capsys.readouterr().err.splitlines())
+
+
+# ---- what a graph names to be read and written ---------------------------------------------
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A small picture with transparency, in a folder of its own."""
+    file = tmp_path / "pictures" / "cat.png"
+    file.parent.mkdir()
+    rgba = np.zeros((20, 30, 4), np.uint8)
+    rgba[4:15, 5:25] = (200, 40, 90, 255)
+    Image.fromarray(rgba).save(file)
+    return file
+
+
+def stranger(tmp_path, load: str, save: str):
+    """Write a graph that feathers `load` to `save`, in a folder of its own; give its path."""
+    folder = tmp_path / "stranger"
+    folder.mkdir(exist_ok=True)
+    raw = json.loads(dump(Graph.chain("load", "feather", "export"), folder))
+    raw["nodes"]["load"]["params"]["path"] = load
+    raw["nodes"]["export"]["params"]["path"] = save
+    (folder / "a.qrgraph").write_text(json.dumps(raw))
+    return folder / "a.qrgraph"
+
+
+NO_PICTURES = {
+    "../../../../../../etc/hostname": "not a picture",
+    "/dev/zero": "a device, not a file",
+    "/dev/stdin": "",
+    "/proc/self/mem": "",
+    "/proc/kmsg": "",
+    "fifo": "nothing comes out of this pipe",
+    "endless": "",
+    "sparse.png": "the file has",
+    "CON": "no such file",
+    "NUL.png": "no such file",
+    "\\\\server\\share\\cat.png": "no such file",
+    "a\0b.png": "is no path",
+    "a" * 100_000: "cannot be opened",
+    "loop.png": "cannot be opened",
+}
+
+
+@pytest.mark.parametrize("path", list(NO_PICTURES), ids=lambda path: repr(path[:20]))
+def test_what_is_no_picture_is_a_sentence_and_soon(path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("qr_nodes.pipes.PATIENCE", 0.3)
+    graph = stranger(tmp_path, path, "out.png")
+    os.mkfifo(graph.parent / "fifo")
+    (graph.parent / "endless").symlink_to("/dev/zero")
+    (graph.parent / "loop.png").symlink_to("loop.png")
+    with (graph.parent / "sparse.png").open("wb") as sparse:
+        sparse.write(b"\x89PNG\r\n\x1a\n")
+        sparse.truncate(1 << 40)
+    began, cpu = time.monotonic(), time.process_time()
+    assert main(["run", str(graph)]) == 1
+    assert time.process_time() - cpu < SECONDS and time.monotonic() - began < 30
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and NO_PICTURES[path] in lines[0], lines[0][:2000]
+    sentences(lines)
+    assert not (graph.parent / "out.png").exists()
