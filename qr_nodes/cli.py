@@ -20,7 +20,7 @@ import click
 from qr_nodes import __version__
 from qr_nodes.cli_many import FOLDERS, OPTIONS, STOPPED, run_many
 from qr_nodes.cli_service import serve, watch
-from qr_nodes.errors import QrNodesError
+from qr_nodes.errors import QrNodesError, WriteError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -135,6 +135,9 @@ def _running(command):
                 help="Neither use nor keep what the network said before.",
             ),
             *OPTIONS,
+            click.option(
+                "--overwrite", is_flag=True, help="Replace files that only the graph names, too."
+            ),
             click.option("--json", "as_json", is_flag=True, help="Print a report as JSON."),
             click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
         ]
@@ -196,6 +199,7 @@ def _run(
     require_gpu,
     suffix,
     no_cache,
+    overwrite,
     as_json,
     quiet,
     **many,
@@ -205,7 +209,8 @@ def _run(
 
     if as_json and output == "-":
         raise click.UsageError("The picture and the report cannot both go to standard output.")
-    graph = batch.override(load_graph(graph_file), settings)
+    found = load_graph(graph_file)
+    graph = batch.override(found, settings)
     for id in graph.of_type("segment"):
         asked = {"model": model, "quality": quality, "device": device}
         asked["require_gpu"] = require_gpu or None
@@ -225,6 +230,9 @@ def _run(
     with _streams(list(pictures), output, ending) as (inputs, outputs):
         if outputs is None:
             outputs = batch.output_paths(inputs, output, ending) if inputs else _paths(output)
+        if not overwrite:
+            given = {*outputs, *(setting.partition("=")[2] for setting in settings)}
+            _check_replaced(found, batch.bind(graph, output=(outputs or [None])[0]), given)
         if len(inputs) > 1 or many["report"]:
             return run_many(graph, inputs, outputs, **told, **many)
         engine = batch.cli_engine(cached=not no_cache)
@@ -234,6 +242,24 @@ def _run(
             )
         finally:
             engine.close()
+
+
+def _check_replaced(found, graph, given: set[str]) -> None:
+    """Raise WriteError if a file would be replaced that nobody but the graph's file has named.
+
+    `found` is the graph as it stands there, `graph` as it is run, and `given` what the command
+    line names: whoever typed that has agreed, whoever made the graph may have been anybody.
+    """
+    from qr_nodes import batch, trust
+
+    named = trust.outputs(found, found.of_type("export"))
+    for id, path in trust.replaced(graph, batch.targets(graph)).items():
+        if named.get(id) == path and path not in given:
+            raise WriteError(
+                "the file is there already, and only the graph names it.",
+                f"{id}: {path}",
+                "Name the output with -o, or add --overwrite.",
+            )
 
 
 def _paths(output: str | None) -> list[str]:

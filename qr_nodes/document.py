@@ -6,7 +6,7 @@ in full at once where that is a matter of some tiles; events wait in a queue unt
 them.
 
 State: the past and the future (graphs with the name of the edit that made them), what is
-viewed and selected, the mailbox, the events.
+viewed and selected, the files that are not read without the user's word, the mailbox, the events.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Document:
     graph : Graph
         What to start with.
     pixels : callable
-        Gives the number of pixels that a graph's pictures have, for the size of a preview;
-        0 if that is not known.
+        Gives the number of pixels that a graph's pictures have, those held left out, for the
+        size of a preview; 0 if that is not known.
     watch_all : bool
         Bring every node up to date at preview size, for their thumbnails, not only what is
         viewed.
@@ -64,16 +64,17 @@ class Document:
         self,
         engine: Engine,
         graph: Graph = Graph(),
-        pixels: Callable[[Graph], int] = lambda graph: 0,
+        pixels: Callable[[Graph, Collection[str]], int] = lambda graph, held: 0,
         watch_all: bool = False,
     ):
         self.engine, self.pixels, self.watch_all = engine, pixels, watch_all
         self.past, self.future = [State(graph)], []
         self.viewed: tuple[str, ...] = ()
         self.selected = ""
+        self.held: frozenset[str] = frozenset()
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._mail = threading.Condition()
-        self._newest: tuple[int, float, Graph, tuple[str, ...]] | None = None
+        self._newest: tuple[int, float, Graph, tuple[str, ...], frozenset[str]] | None = None
         self._revision = 0
         self._taken = 0
         self._closed = False
@@ -115,17 +116,31 @@ class Document:
 
     def quick(self, graph: Graph) -> bool:
         """Say whether what is viewed would follow `graph` at once, without a preview."""
-        return self.engine.quick(RunRequest(graph, self.viewed))
+        return self.engine.quick(RunRequest(graph, self.viewed, held=self.held))
 
     def set_param(self, id: str, name: str, value: object, drag: object = None) -> int:
         """Set a parameter; raises ParamError and changes nothing if it cannot be so."""
         graph = self.graph.set_param(id, name, value)
         return self.edit(graph, f"{graph.nodes[id].title or id}: {name}", drag)
 
-    def open(self, graph: Graph, *targets: str) -> int:
-        """Start anew with a graph, without a past, and choose what is viewed."""
+    def open(self, graph: Graph, *targets: str, held: Iterable[str] = ()) -> int:
+        """Start anew with a graph, without a past, and choose what is viewed.
+
+        `held` are files that it names and that are not read until the user agrees.
+        """
+        self.held = frozenset(held)
         self.past, self.future, self.viewed = [State(graph)], [], targets
         return self._post()
+
+    def hold(self, files: Iterable[str]) -> None:
+        """Read these files only when the user agrees."""
+        self.held |= frozenset(files)
+
+    def agree(self, files: Iterable[str]) -> None:
+        """Take the user's word that files may be read, and compute what waited for them."""
+        if free := self.held & frozenset(files):
+            self.held -= free
+            self._post()
 
     @property
     def undo_name(self) -> str:
@@ -182,7 +197,7 @@ class Document:
         """Give up what is being computed; the next edit computes again."""
         with self._mail:
             self._revision += 1
-            self._newest = (self._revision, time.monotonic(), self.graph, ())
+            self._newest = (self._revision, time.monotonic(), self.graph, (), self.held)
             self._mail.notify_all()
 
     def close(self) -> None:
@@ -196,7 +211,7 @@ class Document:
         targets = tuple(id for id in self.viewed if id in self.graph.nodes)
         with self._mail:
             self._revision += 1
-            self._newest = (self._revision, time.monotonic(), self.graph, targets)
+            self._newest = (self._revision, time.monotonic(), self.graph, targets, self.held)
             self._mail.notify_all()
         return self._revision
 
@@ -206,10 +221,10 @@ class Document:
                 self._mail.wait_for(lambda: self._newest or self._closed)
                 if self._closed:
                     return
-                revision, _, graph, targets = self._newest
+                revision, _, graph, targets, held = self._newest
                 self._newest = None
             try:
-                ended = self._compute(revision, graph, targets)
+                ended = self._compute(revision, graph, targets, held)
             except Exception as error:  # a fault of the program's own must not end the thread
                 fault = NodeError(f"{type(error).__name__}: {error}.", "", "Tell the authors.")
                 fault.__cause__ = error
@@ -220,13 +235,13 @@ class Document:
                     self._taken = revision
                     self._mail.notify_all()
 
-    def _compute(self, revision: int, graph: Graph, targets: tuple[str, ...]) -> bool:
+    def _compute(self, revision: int, graph: Graph, targets: tuple[str, ...], held) -> bool:
         """Show a graph, small and then in full; say whether the full one was reached."""
-        scale, full = self._scale(graph), RunRequest(graph, targets, 1.0, revision)
-        self._pin(graph, targets)
+        scale, full = self._scale(graph, held), RunRequest(graph, targets, 1.0, revision, held)
+        self._pin(graph, targets, scale, held)
         if not (scale < 1 or self.watch_all):
             return not self._run(full, 0.0).superseded
-        small = RunRequest(graph, self._watched(graph, targets), scale, revision)
+        small = RunRequest(graph, self._watched(graph, targets), scale, revision, held)
         # A stroke of the brush: the full picture is there before a preview would be.
         first, second = (full, small) if scale < 1 and self.engine.quick(full) else (small, full)
         if self._run(first, GRACE if scale < 1 else 0.0).superseded:
@@ -242,16 +257,16 @@ class Document:
         live = [id for id, node in graph.nodes.items() if "file" not in node.spec.outputs]
         return tuple(dict.fromkeys((*targets, *live)))
 
-    def _pin(self, graph: Graph, targets: tuple[str, ...]) -> None:
+    def _pin(self, graph: Graph, targets: tuple[str, ...], scale: float, held) -> None:
         """Keep what is viewed, and what feeds the selected node, whatever else needs room."""
         selected = (self.selected,) if self.selected in graph.nodes else ()
-        plan = self.engine.plan(RunRequest(graph, targets + selected, self._scale(graph)))
+        plan = self.engine.plan(RunRequest(graph, targets + selected, scale, held=held))
         steps = [id for id in plan if id[0] in targets]
         steps += [s for id in plan if id[0] in selected for s, _ in plan[id].inputs.values()]
         self.engine.cache.pin([plan[id].key for id in steps])
 
-    def _scale(self, graph: Graph) -> float:
-        return min(1.0, (PREVIEW / max(self.pixels(graph), 1)) ** 0.5)
+    def _scale(self, graph: Graph, held: frozenset[str]) -> float:
+        return min(1.0, (PREVIEW / max(self.pixels(graph, held), 1)) ** 0.5)
 
     def _run(self, request: RunRequest, grace: float):
         wanted: list[Collection[bytes]] = []
@@ -263,7 +278,8 @@ class Document:
             if newest is None or time.monotonic() - newest[1] < grace:
                 return None
             if not wanted:
-                request = RunRequest(newest[2], newest[3], self._scale(newest[2]))
+                _, _, graph, targets, held = newest
+                request = RunRequest(graph, targets, self._scale(graph, held), held=held)
                 wanted.append({step.key for step in self.engine.plan(request).values()})
             return wanted[0]
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qr_nodes.cache import Cache, Entry, freeze
-from qr_nodes.errors import Cancelled, GraphError, NodeError, QrNodesError
+from qr_nodes.errors import Cancelled, GraphError, NodeError, QrNodesError, ReadError
 from qr_nodes.graph import Node
 from qr_nodes.node import Before, Job
 from qr_nodes.patch import redone
@@ -243,6 +243,11 @@ class _Run:
         """Fail the nodes that the graph says cannot run, and what depends on them, at once."""
         problems = self.request.graph.problems(self.request.targets)
         faults = {fault.where.partition(".")[0]: fault for fault in reversed(problems)}
+        for id in {id for id, _ in self.steps}:
+            if name := self.request.holds(self.request.graph.nodes[id]):
+                what = "the file lies outside the graph's folder and is not read without your word."
+                hint = "Choose it yourself, or open the graph again and agree."
+                faults[id] = ReadError(what, f"{id}.{name}", hint)
         for id, step in self.steps.items():
             sources = [source[0] for source, _ in step.inputs.values()]
             doomed = [source for source in sources if source in self.outcome.errors]

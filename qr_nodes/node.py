@@ -77,7 +77,7 @@ class Param:
             if text and get_origin(self.type) is tuple:
                 value = msgspec.json.decode(value)
             value = msgspec.convert(value, self.type, strict=not text)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             if get_origin(self.type) is tuple:  # of a long list, what is wrong and where
                 what = f"it cannot be used: {str(error).rstrip('.')}."
                 raise ParamError(what, self.where, "Mend that item, or remove it.") from error

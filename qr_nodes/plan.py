@@ -34,12 +34,19 @@ class RunRequest:
     targets : ids of the nodes whose outputs are wanted
     scale : size of a preview relative to the full picture; 1 for the result itself
     id : tells runs apart in events
+    held : files that the user has not agreed to: what reads one fails, and none is looked at
     """
 
     graph: Graph
     targets: tuple[str, ...]
     scale: float = 1.0
     id: int = 0
+    held: frozenset[str] = frozenset()
+
+    def holds(self, node: Node) -> str:
+        """Give the parameter of a node that names a file which is held, or ""."""
+        reads = node.spec.reads if self.held else ()
+        return next((name for name in reads if node.params[name] in self.held), "")
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ def steps(request: RunRequest, files: Files) -> dict[StepId, Step]:
         if node.bypass:
             continue
         links = {name: graph.source(id, name) for name in node.spec.inputs}
-        outside = files.outside(node)
+        outside = (("held", ""),) if request.holds(node) else files.outside(node)
         for scale in dict.fromkeys((1.0, request.scale)):
             if node.spec.full_scale and scale < 1:
                 full = found[id, 1.0]

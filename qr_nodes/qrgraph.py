@@ -333,7 +333,8 @@ def strict_json(data: bytes, kind: str = ".qrgraph") -> dict:
             parse_float=number,
             parse_int=whole,
         )
-        _check_depth(raw)
+        if isinstance(raw, dict):
+            _check_depth(raw)
         if b"\\ud" in data or b"\\uD" in data or data[:1] in (b"\xff", b"\xfe", b"\0"):
             json.dumps(raw, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

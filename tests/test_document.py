@@ -89,7 +89,7 @@ def test_newest_wins_and_the_last_result_is_right(document):
 
 def test_a_preview_comes_first_and_then_the_full_result(stubs, engine):
     engine.shrink = lambda value, scale: value
-    document = Document(engine, stubs.graph("source", "add"), pixels=lambda graph: 24_000_000)
+    document = Document(engine, stubs.graph("source", "add"), pixels=lambda graph, held: 24_000_000)
     document.view("add")
     assert document.settle()
     scales = [e.scale for e in document.drain(1) if e.node == "add" and e.kind == "done"]
@@ -150,7 +150,7 @@ def test_work_that_nobody_wants_is_stopped_and_the_thread_ends(engine):
 
 
 def test_a_fault_of_the_programs_own_is_told_and_the_thread_lives_on(stubs, engine):
-    def pixels(graph):
+    def pixels(graph, held):
         if graph.nodes["add"].params["amount"] == 13:
             raise RuntimeError("thirteen")
         return 0

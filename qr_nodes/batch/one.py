@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qr_nodes import trust
 from qr_nodes.cache import Cache, Disk
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.errors import Cancelled, GraphError, ParamError, QrNodesError, WriteError
@@ -230,6 +231,7 @@ def run_one(
     try:
         bound = bind(edited(graph, source) if edits and source else graph, source, target)
         wanted = tuple(target) if isinstance(target, Mapping) else targets(bound)
+        trust.check_outputs(bound, wanted)
         request = RunRequest(bound, wanted, id=id)
         outcome = engine.run(request, listen, lambda: () if stopped() else None)
         if outcome.superseded:

@@ -150,7 +150,8 @@ def _named(decode, data: bytes, path: Path) -> dict[str, Model]:
     """Decode a list and give each model its key as a name, or raise ModelError."""
     try:
         listed = decode(data, type=Listing).models
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    # Bytes that are no text, and nesting without end, are errors of Python's own.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ModelError(
             f"the list of models cannot be used: {error}.", str(path), "Mend or remove it."
         ) from error

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -117,12 +117,12 @@ class App:
         """Do the command called `id`."""
         self.attempt(self.commands[id].run)
 
-    def show_graph(self, graph: Graph) -> None:
-        """Start anew with a graph that was opened or made."""
+    def show_graph(self, graph: Graph, held: Iterable[str] = ()) -> None:
+        """Start anew with a graph that was opened or made; `held` files are not read yet."""
         self._chose_view = False
         self.viewer.reset()
         self.viewed = first_view(graph)
-        self.document.open(graph, *([self.viewed] if self.viewed else []))
+        self.document.open(graph, *([self.viewed] if self.viewed else []), held=held)
         self._newest.clear()
         self.sync()
         self.canvas.fit()
@@ -350,10 +350,10 @@ class App:
             self.say(f"Done again: {name}")
 
     def _copy(self) -> None:
-        system.copy_text(self.canvas.copy())
+        system.copy_text(self.files.own(self.canvas.copy()))
 
     def _cut(self) -> None:
-        system.copy_text(self.canvas.cut())
+        system.copy_text(self.files.own(self.canvas.cut()))
 
     def _paste(self) -> None:
         system.paste(self, self._pasted)
@@ -362,6 +362,7 @@ class App:
         if files:
             self.files.dropped(files)
         else:
+            self.files.pasting(text)
             self.attempt(self.canvas.paste, text)
 
     def _dissolve(self) -> None:

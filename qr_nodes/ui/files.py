@@ -1,7 +1,8 @@
 """Files of the window: open, save, pictures, presets, export, and unsaved work.
 
 State: the graph's file, the graph and a hash of the bytes that it held when it was last read or
-written, the sidecar with unsaved work, the export that runs now.
+written, the sidecar with unsaved work, the export that runs now, the files that it may replace, and
+the nodes that were copied here last.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 
 import dearpygui.dearpygui as dpg
 
-from qr_nodes import qrgraph
+from qr_nodes import qrgraph, trust
 from qr_nodes.engine import Event, RunRequest
-from qr_nodes.errors import QrNodesError
+from qr_nodes.errors import QrNodesError, one_line
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.image_io import measure_image
 from qr_nodes.ui import dialogs, recovery, system
+from qr_nodes.ui.canvas_edits import ROOT
 from qr_nodes.ui.sample import start_graph
 
 GRAPHS = {"Graphs": ("*.qrgraph",)}
@@ -34,6 +36,9 @@ PICTURES = {
     )
 }
 OUTPUTS = {"Pictures": ("*.png", "*.webp", "*.tif", "*.avif", "*.jpg")}
+SHOWN = 6
+"""Files that a question names."""
+
 WELCOME = (
     "This is a graph: a picture goes in at Load, Segment finds the subject, and the nodes after "
     "it make the edge good.\n\n"
@@ -50,6 +55,8 @@ class Files:
         self.path = ""
         self.saved: Graph | None = None
         self.mark = ""
+        self._agreed: set[str] = set()
+        self._copied = ""
         self.recovery = recovery.Recovery()
         self._told = ""
         self._stop = threading.Event()
@@ -119,7 +126,10 @@ class Files:
     def _reload(self, graph: Graph, path: str, mark: str) -> None:
         """Take the file's graph in the place of the present one, as an edit."""
         self.saved, self.mark = graph, mark
+        strange = self._strange(graph, os.path.dirname(path))
+        self.app.document.hold(strange)
         self.app.edit(graph, f"reload {self.name}")
+        self._ask(strange)
 
     def save_as(self, then: Callable[[], None] = lambda: None) -> None:
         """Ask for a file and save to it."""
@@ -145,6 +155,8 @@ class Files:
         self.path, self.saved = os.path.abspath(path), graph
         self.mark = _hash(qrgraph.dump(graph, os.path.dirname(self.path)))
         self._remember(path)
+        files = trust.outside(graph, Path(self.path).parent)
+        self._know(mark for file, mark in files.items() if file not in self.app.document.held)
         self.title()
         self.app.say(f"Saved {self.name}.", "good")
         return True
@@ -162,9 +174,66 @@ class Files:
         self.menus()
         self.app.say(f"Kept as the preset {file.stem}.", "good")
 
-    def _use(self, graph: Graph, path: str, mark: str = "") -> None:
+    def _use(
+        self, graph: Graph, path: str, mark: str = "", folder: str | os.PathLike = ""
+    ) -> None:
+        """Show a graph; one that came from a folder is asked about what it reads elsewhere."""
         self.path, self.saved, self.mark = path, graph, mark
-        self.app.show_graph(graph)
+        folder = folder or os.path.dirname(path)
+        self._agreed.clear()
+        strange = self._strange(graph, folder) if folder else {}
+        self.app.show_graph(graph, strange)
+        self._ask(strange)
+
+    # ---- what needs the user's word --------------------------------------------------------
+
+    def own(self, text: str) -> str:
+        """Note that nodes were copied here, and give them."""
+        self._copied = text
+        return text
+
+    def pasting(self, text: str) -> None:
+        """Ask before files are read that nodes name which were copied elsewhere."""
+        if text == self._copied:
+            return
+        try:
+            nodes, _ = qrgraph.parse(text.encode(errors="replace"), ROOT)
+        except QrNodesError:  # the paste will say it
+            return
+        strange = self._strange(nodes, None)
+        self.app.document.hold(strange)
+        self._ask(strange)
+
+    def _strange(self, graph: Graph, folder: str | os.PathLike | None) -> dict[str, str]:
+        """Give the files outside the folder that nobody here has agreed to, with their marks."""
+        document = self.app.document
+        here = trust.outside(document.graph, None).items()
+        known = {mark for file, mark in here if file not in document.held}
+        known.update(self.app.settings.now.known)
+        files = trust.outside(graph, folder)
+        return {file: mark for file, mark in files.items() if mark not in known}
+
+    def _ask(self, files: dict[str, str]) -> None:
+        """Ask whether files may be read, unless there are none."""
+        if not files:
+            return
+
+        def agree() -> None:
+            self.app.document.agree(files)
+            self._know(files.values())
+
+        shown = [one_line(file) for file in list(files)[:SHOWN]]
+        more = [f"… and {len(files) - SHOWN} more."] * (len(files) > SHOWN)
+        text = ["They lie outside the graph's folder, or are very large:", *shown, *more]
+        dialogs.ask(
+            self.app,
+            "May this graph read these files?",
+            "\n\n".join([*text, "Whoever made it named them. None is looked at until you agree."]),
+            {"Read Them": agree},
+        )
+
+    def _know(self, marks: Iterable[str]) -> None:
+        self.app.attempt(self.app.settings.know, list(marks))
 
     def _open_first(self, paths: list[str]) -> None:
         self.open_path(paths[0])
@@ -210,10 +279,7 @@ class Files:
             if old and new:
                 path = before.nodes[old[0]].params["path"]
                 graph = graph.set_param(new[0], "path", path)
-        self._sure(lambda: self._use_untitled(graph))
-
-    def _use_untitled(self, graph: Graph) -> None:
-        self._use(graph, "")
+        self._sure(partial(self._use, graph, "", folder=qrgraph.find_file(name).parent))
 
     # ---- pictures --------------------------------------------------------------------------
 
@@ -233,6 +299,7 @@ class Files:
         if not chosen:
             graph = graph.add("load")
             chosen = graph.of_type("load")
+        self.app.document.agree([os.path.abspath(path)])
         changed = self.app.attempt(graph.set_param, chosen[0], "path", os.path.abspath(path))
         if changed is not None:
             self.app.edit(changed, f"open {Path(path).name}")
@@ -259,7 +326,7 @@ class Files:
         graph = self.app.document.graph
         exports = [id for id in graph.of_type("export") if not graph.nodes[id].bypass]
         if exports and all(graph.nodes[id].params["path"] for id in exports):
-            self._export(graph, exports)
+            self._replace(graph, exports)
             return
         source = graph.of_type("load")
         stem = Path(graph.nodes[source[0]].params["path"]).stem if source else ""
@@ -273,10 +340,25 @@ class Files:
             graph, exports = graph.connect(self.app.viewed, id), [id]
         changed = self.app.attempt(graph.set_param, exports[0], "path", path)
         if changed is not None:
+            self._agreed.add(os.path.realpath(path))  # the dialog has asked
             self.app.edit(changed, "export to")
-            self._export(changed, exports)
+            self._replace(changed, exports)
+
+    def _replace(self, graph: Graph, exports: list[str]) -> None:
+        """Export, after asking about files that are there and were not written from here."""
+        there = trust.replaced(graph, exports).values()
+        there = [path for path in there if os.path.realpath(path) not in self._agreed]
+        export = partial(self.app.attempt, self._export, graph, exports)
+        if not there:
+            export()
+            return
+        names = "\n\n".join([*map(one_line, there[:SHOWN]), *["…"] * (len(there) > SHOWN)])
+        dialogs.ask(self.app, "Replace what is there?", names, {"Replace": export})
 
     def _export(self, graph: Graph, exports: list[str]) -> None:
+        trust.check_outputs(graph, exports)
+        self._agreed.update(map(os.path.realpath, trust.outputs(graph, exports).values()))
+
         def done(outcome) -> None:
             if outcome.superseded:
                 self.app.say("The export was cancelled; nothing was written.")
@@ -304,6 +386,7 @@ class Files:
             self.app.say("The last export is still being written; Esc cancels it.")
             return
         self._stop.clear()
+        held = self.app.document.held
 
         def emit(event: Event) -> None:
             if event.node in targets or event.kind == "progress":
@@ -312,7 +395,9 @@ class Files:
         def work() -> None:
             stop = self._stop
             outcome = self.app.engine.run(
-                RunRequest(graph, targets, id=1 << 60), emit, lambda: () if stop.is_set() else None
+                RunRequest(graph, targets, id=1 << 60, held=held),
+                emit,
+                lambda: () if stop.is_set() else None,
             )
             self.app.loop.post(done, outcome)
 
@@ -335,7 +420,7 @@ class Files:
         if path and path.endswith(".qrgraph"):
             self.open_path(path)
         elif path and path in qrgraph.presets():
-            self._use(qrgraph.load_graph(path), "")
+            self._use(qrgraph.load_graph(path), "", folder=qrgraph.find_file(path).parent)
         elif path:
             self._use(qrgraph.load_graph("standard"), "")
             self.dropped([path])
@@ -390,17 +475,22 @@ def _hash(data: bytes) -> str:
 
 
 def _hash_of(path: str) -> str:
-    """Hash a file's bytes; "" if there is none to be read."""
+    """Hash a file's bytes; "" if there is none that can be a graph."""
     try:
+        if not os.path.isfile(path) or os.path.getsize(path) > qrgraph.MAX_BYTES:
+            return ""
         return _hash(Path(path).read_bytes())
     except OSError:
         return ""
 
 
-def picture_pixels(graph: Graph) -> int:
-    """Give the pixels of the largest picture that a graph loads, as its header says."""
-    paths = (graph.nodes[id].params["path"] for id in graph.of_type("load"))
-    return max((_pixels(path) for path in paths if path), default=0)
+def picture_pixels(graph: Graph, held: Collection[str] = ()) -> int:
+    """Give the pixels of the largest picture that a graph loads, as its header says.
+
+    What is `held` is not looked at.
+    """
+    paths = {graph.nodes[id].params["path"] for id in graph.of_type("load")}
+    return max((_pixels(path) for path in paths - {"", *held}), default=0)
 
 
 _SIZES: dict[str, tuple[int, int]] = {}

@@ -155,7 +155,12 @@ class Inspector:
         if param.kind == "save":
             dialogs.save_file(self.app, title, path or "cutout.png", OUTPUTS, done)
         else:
-            dialogs.open_files(self.app, title, PICTURES, done)
+
+            def chosen(paths: list[str]) -> None:
+                self.app.document.agree(paths)
+                done(paths)
+
+            dialogs.open_files(self.app, title, PICTURES, chosen)
 
     def fetch(self, name: str) -> None:
         """Fetch a model's weights, unless that is under way."""

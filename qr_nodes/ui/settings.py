@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +26,9 @@ RECENT = 10
 
 PATIENCE = 2.0
 """Seconds that the window waits for another one to write."""
+
+KNOWN = 2000
+"""Marks of files that are kept."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Color = Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")]
@@ -44,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
     place : the window's top left corner on the screen, or None to leave it to the system
     splitters : width or height in px of the areas that can be resized, by name
     recent : files opened or saved, newest first
+    known : marks of files that graphs may read outside their folders: saved here, or agreed to
     folder : where the last file dialog ended
     memory : megabytes that results may take in memory; 0 lets the program decide
     background : what the viewer shows behind a cut-out
@@ -61,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True):
     place: tuple[int, int] | None = None
     splitters: dict[str, Pixels] = {}
     recent: list[str] = []
+    known: list[str] = []
     folder: str = ""
     memory: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
     background: Background = "checker"
@@ -138,6 +143,11 @@ class Store:
         path = str(Path(path).absolute())
         recent = _with_recent(self.now, path, *self.now.recent).recent
         self.change(recent=recent, folder=str(Path(path).parent))
+
+    def know(self, marks: Iterable[str]) -> None:
+        """Remember that graphs may read these files (marks of `trust.outside`)."""
+        if new := [mark for mark in dict.fromkeys(marks) if mark not in self.now.known]:
+            self.change(known=[*new, *self.now.known][:KNOWN])
 
     def recent(self) -> list[str]:
         """Give the recent files that are still there, newest first."""

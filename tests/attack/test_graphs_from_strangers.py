@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qr_nodes import trust
 from qr_nodes.cli import main
+from qr_nodes.document import Document
 from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
+from qr_nodes.plan import Files, RunRequest, steps
 from qr_nodes.qrgraph import dump, inspect, load_graph, parse, save_graph
+from qr_nodes.ui.files import picture_pixels
 
 SECONDS = 5.0
 """CPU seconds that looking at a graph may take; most take a hundredth."""
@@ -122,8 +126,6 @@ def test_what_is_sound_of_a_hostile_graph_can_be_saved(name, tmp_path):
 
 
 def test_a_large_graph_is_read_and_planned_soon(tmp_path):
-    from qr_nodes.plan import Files, RunRequest, steps
-
     shared = {f"n{i}": after(f"n{i - 1}" if i else "load", bypass=True) for i in range(5000)}
     shared |= {f"m{i}": after("n4999") for i in range(4990)}
     began = time.process_time()
@@ -215,3 +217,178 @@ def test_what_is_no_picture_is_a_sentence_and_soon(path, tmp_path, capsys, monke
     assert len(lines) == 1 and NO_PICTURES[path] in lines[0], lines[0][:2000]
     sentences(lines)
     assert not (graph.parent / "out.png").exists()
+
+
+@pytest.mark.parametrize("path", ["../wedding.jpg", "wedding.jpg", "link.png"])
+def test_nothing_is_replaced_that_only_the_graph_names(path, picture, tmp_path, capsys):
+    graph = stranger(tmp_path, str(picture), path)
+    target = graph.parent / path
+    dear = tmp_path / "dear.jpg"
+    dear.write_bytes(b"dear")
+    target.symlink_to(dear) if path == "link.png" else target.write_bytes(b"dear")
+    assert main(["run", str(graph)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "there already, and only the graph names it. Name the output with -o" in said
+    assert target.read_bytes() == b"dear"
+    given = tmp_path / "given.png"
+    assert main(["run", str(graph), "-o", str(given)]) == 0 and given.exists()
+    assert target.read_bytes() == b"dear"
+    assert main(["run", str(graph), "--overwrite"]) == 0 and target.read_bytes() != b"dear"
+
+
+def test_what_the_command_line_names_is_replaced(picture, tmp_path):
+    graph = stranger(tmp_path, str(picture), "out.png")
+    out = graph.parent / "out.png"
+    out.write_bytes(b"old")
+    assert main(["run", str(graph), "-o", str(out)]) == 0 and out.read_bytes() != b"old"
+    other = tmp_path / "other.png"
+    other.write_bytes(b"old")
+    assert main(["run", str(graph), "-s", f"export.path={other}"]) == 0
+    assert other.read_bytes() != b"old"
+
+
+@pytest.mark.parametrize("way", ["same", "another name", "symbolic link", "hard link"])
+def test_a_picture_that_is_read_is_never_written(way, picture, tmp_path, capsys):
+    before = picture.read_bytes()
+    target = tmp_path / "stranger" / "again.png"
+    target.parent.mkdir()
+    if way == "symbolic link":
+        target.symlink_to(picture)
+    elif way == "hard link":
+        target.hardlink_to(picture)
+    else:
+        target = picture if way == "same" else tmp_path / "stranger" / ".." / "pictures" / "cat.png"
+    graph = stranger(tmp_path, str(picture), str(target))
+    assert main(["run", str(graph), "--overwrite"]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "the graph reads this picture. Name another file." in said
+    assert picture.read_bytes() == before
+
+
+def test_two_exports_to_one_file_are_refused(picture, tmp_path, capsys):
+    graph = Graph.chain("load", "export").add("export", "other").connect("load", "other")
+    for id in ("export", "other"):
+        graph = graph.set_param(id, "path", str(tmp_path / "out.png"))
+    save_graph(graph.set_param("load", "path", str(picture)), tmp_path / "a.qrgraph")
+    assert main(["run", str(tmp_path / "a.qrgraph")]) == 1
+    assert "the graph writes this file twice." in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("save", ["/dev/full", "fifo", "no/such/a.png", "a\0.png", "CON.gif", "."])
+def test_what_cannot_be_written_is_a_sentence(save, picture, tmp_path, capsys):
+    graph = stranger(tmp_path, str(picture), save)
+    os.mkfifo(graph.parent / "fifo")
+    assert main(["run", str(graph), "--overwrite"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    sentences(lines)
+
+
+# ---- what the window asks about ------------------------------------------------------------
+
+
+def outside(graph: Graph, folder) -> list[str]:
+    return list(trust.outside(graph, folder))
+
+
+def loading(*paths) -> Graph:
+    graph = Graph()
+    for path in paths:
+        id = graph.free_id("load")
+        graph = graph.add("load", id).set_param(id, "path", str(path))
+    return graph
+
+
+def test_files_in_the_graphs_folder_are_its_own(tmp_path):
+    (tmp_path / "sub").mkdir()
+    inside = [tmp_path / "cat.png", tmp_path / "sub" / "dog.png", tmp_path / "sub" / ".." / "a.png"]
+    assert outside(loading(*inside), tmp_path) == []
+
+
+def test_files_elsewhere_are_not(tmp_path):
+    elsewhere = [
+        "/etc/hostname",
+        str(tmp_path.parent / "cat.png"),
+        str(tmp_path / ".." / "dog.png"),
+        f"{tmp_path}x/cat.png",
+        "/dev/zero",
+    ]
+    assert outside(loading(*elsewhere), tmp_path) == elsewhere
+    assert outside(loading(tmp_path / "cat.png"), None) == [str(tmp_path / "cat.png")]
+
+
+def test_a_link_in_the_folder_leads_where_it_leads(tmp_path):
+    (tmp_path / "link.png").symlink_to("/etc/hostname")
+    (tmp_path / "there").symlink_to("/etc")
+    (tmp_path / "own.png").symlink_to(tmp_path / "cat.png")
+    graph = loading(*(tmp_path / name for name in ("link.png", "there/hostname", "own.png")))
+    assert outside(graph, tmp_path) == [
+        str(tmp_path / "link.png"),
+        str(tmp_path / "there/hostname"),
+    ]
+
+
+def test_a_file_elsewhere_is_not_looked_at_to_tell(tmp_path, monkeypatch):
+    def looked(path, *more, **other):
+        raise AssertionError(f"looked at {path}")
+
+    monkeypatch.setattr(os.path, "realpath", looked)
+    monkeypatch.setattr(os, "stat", looked)
+    monkeypatch.setattr(os, "lstat", looked)
+    found = outside(loading("//server/share/cat.png", "/net/host/cat.png"), tmp_path)
+    assert len(found) == 2
+
+
+def test_a_raised_limit_needs_the_users_word_too(tmp_path):
+    graph = loading(tmp_path / "bomb.png")
+    (mark,) = trust.outside(graph.set_param("load", "max_pixels", 9000.0), tmp_path).values()
+    assert trust.outside(graph, tmp_path) == {}
+    (other,) = trust.outside(graph.set_param("load", "max_pixels", 5000.0), tmp_path).values()
+    assert mark != other and "bomb" not in mark
+
+
+def test_a_held_file_is_neither_read_nor_hashed_and_its_node_says_so(picture, engine, monkeypatch):
+    graph = Graph.chain("load", "feather").set_param("load", "path", str(picture))
+    opened = []
+    real_open, real_stat = open, os.stat
+
+    def watch(call):
+        def watched(path, *more, **other):
+            if str(path) == str(picture):
+                opened.append(path)
+            return call(path, *more, **other)
+
+        return watched
+
+    monkeypatch.setattr("builtins.open", watch(real_open))
+    monkeypatch.setattr(os, "stat", watch(real_stat))
+    held = frozenset([str(picture)])
+    outcome = engine.run(RunRequest(graph, ("feather",), held=held))
+    assert opened == []
+    assert "is not read without your word" in str(outcome.errors["load"])
+    assert str(outcome.errors["feather"]).startswith("feather: it is blocked by 'load'")
+    assert engine.run(RunRequest(graph, ("feather",))).errors == {} and opened
+
+
+def test_a_document_waits_for_the_users_word(picture, engine):
+    graph = Graph.chain("load", "feather").set_param("load", "path", str(picture))
+    sized = []
+
+    def pixels(graph, held):
+        sized.append(picture_pixels(graph, held))
+        return sized[-1]
+
+    document = Document(engine, pixels=pixels, watch_all=True)
+    document.open(graph, "feather", held=[str(picture)])
+    assert document.settle() and set(sized) == {0}
+    events = list(document.drain(1))
+    assert {event.node for event in events if event.kind == "failed"} == {"load"}
+    assert not [event for event in events if event.outputs]
+    document.edit(graph.set_param("feather", "sigma", 3.0), "sigma")
+    assert document.settle() and not [event for event in document.drain(1) if event.outputs]
+    document.agree([str(picture)])
+    assert document.settle() and sized[-1] == 600
+    done = {event.node for event in document.drain(1) if event.kind == "done"}
+    assert done == {"load", "feather"}
+    document.close()
