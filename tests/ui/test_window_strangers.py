@@ -1,0 +1,105 @@
+"""The real window, given a stranger's graph: nothing outside is read or replaced unasked."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+from driver import needs_a_screen, wait
+from PIL import Image
+
+from qr_nodes.graph import Graph
+from qr_nodes.qrgraph import dump
+
+pytestmark = needs_a_screen
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A small picture with transparency, in a folder of its own."""
+    file = tmp_path / "pictures" / "cat.png"
+    file.parent.mkdir()
+    rgba = np.zeros((20, 30, 4), np.uint8)
+    rgba[4:15, 5:25] = (200, 40, 90, 255)
+    Image.fromarray(rgba).save(file)
+    return file
+
+
+def stranger(tmp_path, load: str, save: str):
+    """Write a graph that feathers `load` to `save`, in a folder of its own; give its path."""
+    file = tmp_path / "stranger" / "a.qrgraph"
+    file.parent.mkdir()
+    raw = json.loads(dump(Graph.chain("load", "feather", "export"), file.parent))
+    raw["nodes"]["load"]["params"]["path"] = load
+    raw["nodes"]["export"]["params"]["path"] = save
+    file.write_text(json.dumps(raw))
+    return file
+
+
+def is_read(pipe) -> bool:
+    """Say whether somebody has a pipe open to read it."""
+    try:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        assert error.errno == errno.ENXIO
+        return False
+    return True
+
+
+def test_nothing_outside_is_opened_before_the_user_agrees(open_window, tmp_path):
+    pipe = tmp_path / "cat.png"  # which shows when it is opened
+    os.mkfifo(pipe)
+    graph = stranger(tmp_path, str(pipe), "out.png")
+    window = open_window(graph)
+    for _ in range(20):
+        assert not is_read(pipe)
+        time.sleep(0.1)
+    window.key("Escape")
+    wait(window.complains, 10, "the node's sentence")
+    window.key("ctrl+e")
+    for _ in range(10):
+        assert not is_read(pipe)
+        time.sleep(0.1)
+    window.key("ctrl+o")
+    window.type(str(graph))
+    window.key("Return")
+    time.sleep(1)
+    window.key("Return")
+    wait(lambda: is_read(pipe), 10, "reading what was agreed to")
+
+
+def test_what_was_agreed_to_is_not_asked_again(open_window, picture, home, tmp_path):
+    graph = stranger(tmp_path, str(picture), "out.png")
+    window, settings = open_window(graph), home / "settings.json"
+    window.key("Return")
+    wait(lambda: json.loads(settings.read_text()).get("known"), 20, "remembering")
+    window.key("ctrl+q")
+    assert window.process.wait(20) == 0
+    again = open_window(graph)
+    time.sleep(1)
+    again.key("ctrl+e")  # a question would keep it from the window
+    wait((graph.parent / "out.png").exists, 20, "the export")
+
+
+def test_a_file_is_replaced_after_one_question(open_window, picture, tmp_path):
+    graph = stranger(tmp_path, "cat.png", "../wedding.png")
+    (graph.parent / "cat.png").write_bytes(picture.read_bytes())
+    dear = tmp_path / "wedding.png"
+    dear.write_bytes(b"dear")
+    window = open_window(graph)
+    time.sleep(1)
+    window.key("ctrl+e")
+    window.key("Escape")
+    time.sleep(1)
+    assert dear.read_bytes() == b"dear"
+    window.key("ctrl+e")
+    window.key("Return")
+    wait(lambda: dear.read_bytes() != b"dear", 20, "the export")
+    time.sleep(0.5)
+    dear.write_bytes(b"changed since")
+    window.key("ctrl+e")
+    wait(lambda: dear.read_bytes() != b"changed since", 20, "another export, without a question")
