@@ -241,8 +241,22 @@ def first_line(error: BaseException) -> str:
     """Give what an error says as one sentence, without onnxruntime's codes and source files."""
     said = str(error).strip() or type(error).__name__
     said = re.split(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", said)[-1].splitlines()[0]
-    said = re.sub(r"^\S+\.(cc|cpp|h):\d+ (.* was false\. |.*?\)(?= \S))", "", said).strip()
+    while source := re.search(r"\S+\.(cc|cpp|h):\d+ ", said):
+        rest = _after_call(said[source.end() :])
+        said = said[: source.start()] + re.sub(r"^.* was false\. ", "", rest)
+    said = said.strip()
     return said.rstrip(". ")[:300] + "."
+
+
+def _after_call(text: str) -> str:
+    """Give what follows a C++ function's name and its parentheses; all, if none begins it."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == ")" and depth == 0:
+            rest = text[place + 1 :].removeprefix(" const")
+            return rest.lstrip() if rest[:1] == " " and "::" in text[:place] else text
+    return text
 
 
 def _name(title: str, number: int | None, about: str) -> str:

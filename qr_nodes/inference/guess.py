@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +14,81 @@ import msgspec
 import numpy as np
 
 from qr_nodes.errors import ModelError
-from qr_nodes.inference import registry, session
+from qr_nodes.inference import registry, session, sizes
 from qr_nodes.inference.registry import Model
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "divide": "255"}
 """How most networks that start from a classifier were trained."""
 
 
+SECONDS = 300
+"""Time for a trial: the largest networks that are known take a tenth of it on a slow machine."""
+MEMORY = 16 << 30
+"""Bytes of address space for a trial, or all that the machine has if that is less."""
+
+
 def model(weights: Path, known: dict, settings: dict[str, Any], like: Model | None) -> Model:
-    """Describe the network in `weights`, running it once.
+    """Describe the network in `weights`, after trying it in a process of its own.
+
+    A network is a program: one may loop for ever, take all memory or crash what runs it. What
+    it does in its trial costs that process alone.
+    """
+    try:
+        whole = sizes.self_contained(weights.read_bytes())
+    except ModelError as error:
+        raise error.at(weights.name) from error.__cause__
+    if not whole:
+        raise ModelError(
+            "it keeps weights in files beside it.", weights.name, "Add one that holds all of them."
+        )
+    asked = {"weights": str(weights), "known": known, "settings": settings}
+    asked["like"] = like and msgspec.to_builtins(like)
+    root = str(Path(__file__).parents[2])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-P", "-m", "qr_nodes.inference.guess"]
+    pipes = {"input": json.dumps(asked).encode(), "stdout": subprocess.PIPE}
+    try:
+        done = subprocess.run(
+            command, timeout=SECONDS, env=env, stderr=subprocess.DEVNULL, check=False, **pipes
+        )
+    except subprocess.TimeoutExpired as error:
+        what = f"the network does not come to an end in {SECONDS} s."
+        raise ModelError(what, weights.name, "Use another.") from error
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError as error:
+        what = f"the network ends the program that runs it ({done.returncode})."
+        raise ModelError(what, weights.name, "Use another.") from error
+    if "fault" in answer:
+        raise ModelError(*answer["fault"])
+    return msgspec.convert(answer, Model)
+
+
+def _main() -> None:
+    """Try the network that standard input names, and print what it is, or why it is none."""
+    with contextlib.suppress(ImportError):
+        import resource  # not on Windows
+
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        limit = min(MEMORY, there) if most == resource.RLIM_INFINITY else most
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    asked = json.load(sys.stdin)
+    like = asked["like"] and msgspec.convert(asked["like"], Model)
+    try:
+        found = described(Path(asked["weights"]), asked["known"], asked["settings"], like)
+        answer = msgspec.to_builtins(found)
+    except ModelError as error:
+        answer = {"fault": (error.what, error.where, error.hint)}
+    except MemoryError:
+        what = "the network takes more memory than there is."
+        answer = {"fault": (what, Path(asked["weights"]).name, "Use a smaller one.")}
+    print(json.dumps(answer))
+
+
+def described(weights: Path, known: dict, settings: dict[str, Any], like: Model | None) -> Model:
+    """Describe the network in `weights`, running it here.
 
     Parameters
     ----------
@@ -75,3 +146,7 @@ def _output(weights: Path, model: Model) -> str:
         return "classes"
     low, high = min(map(np.min, tried)), max(map(np.max, tried))
     return "matte" if low >= -session.SLACK and high <= 1 + session.SLACK else "logits"
+
+
+if __name__ == "__main__":
+    _main()

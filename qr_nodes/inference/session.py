@@ -33,6 +33,8 @@ SHRINK = "memory.enable_memory_arena_shrinkage", "cpu:0"
 """Tells onnxruntime to give memory back when a run ends."""
 IDLE = 2.0
 """Seconds without a run after which the memory of one is given back."""
+APART = 8
+"""How many times smaller or larger than its picture a matte may be: some networks stop early."""
 SLACK = 0.01
 """How far beyond 0 and 1 rounding may carry a matte; more is a fault."""
 
@@ -81,7 +83,7 @@ def predict(
         if device.reason:
             raise _Fault(device.reason)
         raw = _raw(model, weights, rgb, device, checkpoint)
-        return _matte(raw, model.output)
+        return _matte(_sized(raw, rgb.shape), model.output)
     except _Fault as fault:
         if device.kind == "cpu" and device.plugin is None:
             hint = "Run 'qr-nodes models verify', or try another model."
@@ -128,7 +130,7 @@ def trial(weights: Path, model: Model, rgb: np.ndarray) -> np.ndarray:
     """Run a network once on the CPU without keeping it; give (channels, h, w) float32 as it is."""
     try:
         session = _load(weights, CPU, _options(CPU))
-        return _planes(_run(session, _fed(rgb, model, _input(session)), None))
+        return _sized(_planes(_run(session, _fed(rgb, model, _input(session)), None)), rgb.shape)
     except _Fault as fault:
         raise ModelError(f"the network cannot be used: {fault}", weights.name) from fault
 
@@ -266,7 +268,9 @@ def _load(weights: Path, device: Device, options: Any, flexible: bool = False) -
     return session
 
 
-def _run(session: Any, feed: dict, how: Any) -> np.ndarray:
+def _run(session: Any, feed: dict, how: Any) -> Any:
+    if not session.get_outputs():
+        raise _Fault("it gives nothing.")
     try:
         return session.run([session.get_outputs()[0].name], feed, how)[0]
     except Exception as error:
@@ -294,11 +298,24 @@ def _fed(rgb: np.ndarray, model: Model, wanted: Any) -> dict[str, np.ndarray]:
 
 def _planes(raw: np.ndarray) -> np.ndarray:
     """Give what a network gave as (channels, h, w) float32, or raise _Fault."""
+    if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiub":
+        kind = getattr(raw, "dtype", type(raw).__name__)
+        raise _Fault(f"it gives values of the kind {kind}, not numbers.")
     if raw.ndim not in (3, 4) or len(raw) != 1 or 0 in raw.shape:
         raise _Fault(f"it gives an array of shape {raw.shape}, not a matte.")
     planes = np.asarray(raw[0] if raw.ndim == 4 else raw, np.float32)
     if not np.isfinite(planes).all():
         raise _Fault("it gives values that are not numbers.")
+    return planes
+
+
+def _sized(planes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Give a network's planes if their size goes with that of its picture, or raise _Fault."""
+    (high, wide), (height, width) = planes.shape[1:], shape[:2]
+    if not all(
+        side / APART <= got <= side * APART for got, side in ((high, height), (wide, width))
+    ):
+        raise _Fault(f"it gives {wide} × {high} px for a picture of {width} × {height} px.")
     return planes
 
 

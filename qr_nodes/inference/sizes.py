@@ -1,4 +1,4 @@
-"""Take the fixed picture size off an ONNX network, whose layers would take others as well."""
+"""Read and change ONNX files as bytes: picture sizes, and where the weights lie."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from qr_nodes.errors import ModelError
 GRAPH, INPUT, OUTPUT, TYPE, TENSOR, SHAPE, DIM = 7, 11, 12, 2, 1, 2, 1
 VALUE, NAME = 0x08, 0x12
 """First byte of a dimension that is a number, and of one that is a name."""
+
+INSIDE = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+"""Kind of message → field number → kind of message in it: all that lead to a tensor."""
+EXTERNAL, LOCATION = 13, 14
+"""Fields of a tensor whose numbers lie in another file."""
 
 
 def freed(network: bytes) -> bytes:
@@ -47,6 +59,31 @@ def freed(network: bytes) -> bytes:
     return bytes(free)
 
 
+def self_contained(network: bytes) -> bool:
+    """Say whether an ONNX network keeps all its weights in its own file.
+
+    Raises
+    ------
+    ModelError
+        It is no ONNX file.
+    """
+    data, todo = memoryview(network), [("model", 0, len(network))]
+    try:
+        while todo:
+            kind, start, end = todo.pop()
+            for number, at, until in _fields(data, start, end):
+                if until > end:
+                    raise ValueError
+                if kind == "tensor":
+                    if number == EXTERNAL or (number == LOCATION and data[at] != 0):
+                        return False
+                elif number in INSIDE[kind]:
+                    todo.append((INSIDE[kind][number], at, until))
+    except (IndexError, ValueError) as error:
+        raise ModelError("the file is no ONNX network.") from error
+    return True
+
+
 def _inside(data: bytearray, spans: list[tuple[int, int]], *path: int) -> Iterator[tuple[int, int]]:
     """Walk over where the messages at the end of a path of field numbers begin and end."""
     for start, end in spans:
@@ -58,7 +95,7 @@ def _inside(data: bytearray, spans: list[tuple[int, int]], *path: int) -> Iterat
                     yield at, until
 
 
-def _fields(data: bytearray, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _fields(data: bytearray | memoryview, at: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Walk over a message's fields: their numbers, and where their contents begin and end."""
     while at < end:
         tag, at = _number(data, at)
@@ -75,7 +112,7 @@ def _fields(data: bytearray, at: int, end: int) -> Iterator[tuple[int, int, int]
         at += size
 
 
-def _number(data: bytearray, at: int) -> tuple[int, int]:
+def _number(data: bytearray | memoryview, at: int) -> tuple[int, int]:
     """Read a number of seven bits per byte; give it and where it ends."""
     value = shift = 0
     while True:
@@ -84,3 +121,5 @@ def _number(data: bytearray, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
+        if shift > 63:
+            raise ValueError("a number without end")

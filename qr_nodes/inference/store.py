@@ -24,6 +24,9 @@ from qr_nodes.inference.registry import Model
 Progress = Callable[[int, int | None], None]
 """Told bytes done and bytes in all (None if unknown), a few times a second; may raise."""
 
+LARGEST = 1 << 31
+"""Bytes of the largest ONNX file: protocol buffers end there."""
+
 _whole: dict[Path, tuple[int, int, str]] = {}
 
 
@@ -145,6 +148,11 @@ def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Mo
     """
     path = Path(file)
     try:
+        if not path.is_dir() and not path.is_file() and path.exists():
+            raise ModelError("this is no file.", str(path), "Name an .onnx file.")
+        if path.is_file() and path.stat().st_size > LARGEST:
+            what = f"the file has {path.stat().st_size / 1e9:.0f} GB; an ONNX file has 2 at most."
+            raise ModelError(what, str(path), "Name an .onnx file.")
         sums = {_checksum(path, kind) for kind in ("sha256", "md5")}
     except OSError as error:
         raise ModelError(f"the file cannot be read: {error.strerror}.", str(path)) from error

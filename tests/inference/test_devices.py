@@ -156,3 +156,23 @@ def test_without_onnxruntime_one_sentence_says_so(monkeypatch):
     devices.runtime.cache_clear()
     with pytest.raises(DeviceError, match=r"onnxruntime cannot be loaded: .*pip install"):
         devices.runtime()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("[ONNXRuntimeError] : 1 : FAIL : No such op", "No such op."),
+        (
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Status Message: /src/core/arena.cc:360 "
+            "void* ort::Arena::Alloc(size_t, ort::Stream*) const Failed to allocate 4 (four) bytes.",
+            "Status Message: Failed to allocate 4 (four) bytes.",
+        ),
+        (
+            "/src/a/b.h:17 static void Safe<ort::Error>::On() Integer overflow.",
+            "Integer overflow.",
+        ),
+        ("/src/x.cc:9 bool ort::F(int) a >= 0 was false. Negative sides.", "Negative sides."),
+    ],
+)
+def test_what_onnxruntime_says_is_shown_without_its_source(said, shown):
+    assert devices.first_line(RuntimeError(said)) == shown
