@@ -164,8 +164,8 @@ def test_without_onnxruntime_one_sentence_says_so(monkeypatch):
         ("[ONNXRuntimeError] : 1 : FAIL : No such op", "No such op."),
         (
             "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Status Message: /src/core/arena.cc:360 "
-            "void* ort::Arena::Alloc(size_t, ort::Stream*) const Failed to allocate 4 (four) bytes.",
-            "Status Message: Failed to allocate 4 (four) bytes.",
+            "void* ort::Arena::Alloc(size_t, ort::Stream*) const Failed to get 4 (four) bytes.",
+            "Status Message: Failed to get 4 (four) bytes.",
         ),
         (
             "/src/a/b.h:17 static void Safe<ort::Error>::On() Integer overflow.",
