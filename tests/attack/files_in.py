@@ -312,6 +312,8 @@ def main() -> int:
 
                 options.keep.mkdir(parents=True, exist_ok=True)
                 (options.keep / str(found["case"])).write_bytes(case(found["case"])[1])
+        if counts.total() % 10_000 == 0:
+            print(f"{dict(counts)}, worst {worst}, {time.monotonic() - began:.0f} s", flush=True)
 
     run(options.first, options.cases, options.processes, told)
     print(f"{dict(counts)}, worst {worst}, {time.monotonic() - began:.0f} s")
