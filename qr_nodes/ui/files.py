@@ -174,9 +174,7 @@ class Files:
         self.menus()
         self.app.say(f"Kept as the preset {file.stem}.", "good")
 
-    def _use(
-        self, graph: Graph, path: str, mark: str = "", folder: str | os.PathLike = ""
-    ) -> None:
+    def _use(self, graph: Graph, path: str, mark: str = "", folder: str | os.PathLike = "") -> None:
         """Show a graph; one that came from a folder is asked about what it reads elsewhere."""
         self.path, self.saved, self.mark = path, graph, mark
         folder = folder or os.path.dirname(path)
