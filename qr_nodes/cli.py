@@ -135,9 +135,6 @@ def _running(command):
                 help="Neither use nor keep what the network said before.",
             ),
             *OPTIONS,
-            click.option(
-                "--overwrite", is_flag=True, help="Replace files that only the graph names, too."
-            ),
             click.option("--json", "as_json", is_flag=True, help="Print a report as JSON."),
             click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
         ]
@@ -199,7 +196,6 @@ def _run(
     require_gpu,
     suffix,
     no_cache,
-    overwrite,
     as_json,
     quiet,
     **many,
@@ -230,7 +226,7 @@ def _run(
     with _streams(list(pictures), output, ending) as (inputs, outputs):
         if outputs is None:
             outputs = batch.output_paths(inputs, output, ending) if inputs else _paths(output)
-        if not overwrite:
+        if not many["overwrite"]:
             given = {*outputs, *(setting.partition("=")[2] for setting in settings)}
             _check_replaced(found, batch.bind(graph, output=(outputs or [None])[0]), given)
         if len(inputs) > 1 or many["report"]:
