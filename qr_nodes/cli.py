@@ -226,6 +226,9 @@ def _run(
     with _streams(list(pictures), output, ending) as (inputs, outputs):
         if outputs is None:
             outputs = batch.output_paths(inputs, output, ending) if inputs else _paths(output)
+        if not many["overwrite"]:
+            given = {*outputs, *(setting.partition("=")[2] for setting in settings)}
+            _check_replaced(found, batch.bind(graph, output=(outputs or [None])[0]), given)
         if len(inputs) > 1 or many["report"]:
             return run_many(graph, inputs, outputs, **told, **many)
         if not many["overwrite"]:

@@ -20,7 +20,6 @@ FOLDERS = {
     "exclude": "--exclude",
     "name": "--name",
     "again": "--again",
-    "overwrite": "--overwrite",
     "dry_run": "--dry-run",
 }
 """Options that are about folders only."""
@@ -35,7 +34,8 @@ OPTIONS = [
                  "Fields: stem, folder, source, node, ext."),
     click.option("--again", is_flag=True, help="Do what is done and current once more."),
     click.option("--overwrite", is_flag=True,
-                 help="Replace files in the output folder that were not made there."),
+                 help="Replace files in a folder for results that were not made there, and files "
+                 "that only the graph names."),
     click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing."),
     click.option("--no-edits", is_flag=True, help="Ignore .qredit files beside the pictures."),
     click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip",

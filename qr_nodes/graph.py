@@ -132,16 +132,14 @@ class Links(dict):
     def closing(self) -> dict[tuple[str, str], list[str]]:
         """Edges that close circles, without which there are none, and each one's circle.
 
-        Found in one walk: a hostile file may hold thousands. Of a long circle the middle is
-        left out.
+        Found in one walk: a hostile file may hold thousands. Of a long circle the middle is left
+        out.
         """
-        found: dict[tuple[str, str], list[str]] = {}
         if self.chain is not None:
-            return found
+            return {}
         import networkx as nx
 
-        way: list[str] = []  # the nodes from where the walk began to where it is
-        place: dict[str, int] = {}
+        found, way, place = {}, [], {}  # the nodes from where the walk began to where it is
         for source, target, kind in nx.dfs_labeled_edges(self.digraph):
             if kind == "forward":
                 place[target] = len(way)

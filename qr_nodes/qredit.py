@@ -166,6 +166,8 @@ def _whose(file: Path) -> str:
 
 
 def _read(file: Path) -> bytes:
+    if file.is_fifo() or file.is_char_device():  # which may never end
+        raise ReadError("the edits are no file.", hint="Mend or move it.")
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -119,3 +120,11 @@ def test_nothing_of_the_graph_changes_but_what_is_named(graph):
     changed = apply_edit(graph, {"feather": {"sigma": 3.0}})
     assert all(changed.nodes[id] is graph.nodes[id] for id in graph.nodes if id != "feather")
     assert changed.links is graph.links
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_edits_that_never_end_are_refused(kind, graph, tmp_path):
+    path = tmp_path / "cat.qredit"
+    os.mkfifo(path) if kind == "fifo" else path.symlink_to("/dev/zero")
+    with pytest.raises(ReadError, match="the edits are no file"):
+        edited(graph, tmp_path / "cat.jpg")

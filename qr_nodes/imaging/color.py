@@ -1,8 +1,9 @@
-"""Bring pictures in print and laboratory colour spaces to sRGB."""
+"""Colour profiles: whether one fits, what it says of its owner, and pictures by it in sRGB."""
 
 from __future__ import annotations
 
 import io
+import re
 
 from PIL import Image
 
@@ -13,6 +14,77 @@ SPACES = {"1": b"GRAY", "L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK", "LAB": b"
 def profile_fits(icc: bytes | None, mode: str) -> bool:
     """Say whether `icc` is a profile for pictures of Pillow's `mode`, going by its header."""
     return bool(icc) and len(icc) >= 128 and icc[36:40] == b"acsp" and icc[16:20] == SPACES[mode]
+
+
+COMMON = re.compile(
+    r"s-?RGB|scRGB|Adobe|Apple|Display|P3|DCI|ProPhoto|ROMM|eciRGB|ECI|Rec|BT|ITU-R|Wide|Gamut|"
+    r"ColorMatch|Generic|Gr[ae]y|Dot|Gain|Color LCD|ACES|Linear|Camera|RGB|CIE|Lab|XYZ|FOGRA|SWOP|"
+    r"GRACoL|Coated|Uncoated|ISO|IEC|built-in|profile|colou?r|space|gamma|black|scaled|white|point|"
+    r"version|preference|appearance|perceptual|viewing|conditions|reference|companding|compatible|"
+    r"Microsoft|Google|Skia|Facebook|Nikon|Kodak|artifex|ICC|HP|[DvL]\d+|the|of|in|and|for|with",
+    re.IGNORECASE,
+)
+"""Words in the names of colour spaces that anybody may have; a screen's may hold a person's."""
+
+PRIVATE = (b"mmod", b"meta", b"ndin", b"CIED", b"DevD")
+"""Tags that tell one device from others: model and serial number, measurements."""
+
+
+def without_owner(icc: bytes) -> bytes:
+    """Give a profile without what its texts say of whose it is; colours are the same.
+
+    A screen's profile is often called after its owner. Names of common colour spaces and the
+    copyright stay. Everything keeps its place and size; one that cannot be read stays whole.
+
+    References
+    ----------
+    International Color Consortium, "Specification ICC.1:2022".
+    """
+    data = bytearray(icc)
+    try:
+        tags = min(int.from_bytes(icc[128:132], "big"), len(icc) // 12)
+        for entry in range(132, 132 + 12 * tags, 12):
+            name = icc[entry : entry + 4]
+            at, size = (int.from_bytes(icc[entry + i : entry + i + 4], "big") for i in (4, 8))
+            if not name or at < 132 or at + size > len(icc):
+                return icc
+            if name in PRIVATE:
+                data[at + 8 : at + size] = bytes(size - 8)
+            elif name != b"cprt":
+                for start, end, letter in _texts(icc, at, at + size):
+                    words = icc[start:end].decode("utf-16-be" if len(letter) == 2 else "latin-1")
+                    if re.search("[^\\W\\d_]", COMMON.sub("", words)):
+                        data[start:end] = letter * ((end - start) // len(letter))
+    except ValueError:
+        return icc
+    if data != icc:
+        data[84:100] = bytes(16)  # the checksum: "not computed"
+    return bytes(data)
+
+
+def _texts(icc: bytes, at: int, end: int) -> list[tuple[int, int, bytes]]:
+    """Give where the texts of a tag begin and end, and the blank of their encoding."""
+
+    def number(place: int) -> int:
+        return int.from_bytes(icc[place : place + 4], "big")
+
+    found, kind = [], icc[at : at + 4]
+    if kind == b"text":
+        found = [(at + 8, end - 1, b" ")]
+    elif kind == b"mluc":  # a record of 12 bytes for each language
+        if at + 16 + 12 * number(at + 8) > end:
+            raise ValueError("records beyond their tag")
+        for record in range(at + 16, at + 16 + 12 * number(at + 8), 12):
+            start = at + number(record + 8)
+            found.append((start, start + number(record + 4) // 2 * 2, b"\0 "))
+    elif kind == b"desc":  # in ASCII, in Unicode, and for the Macintosh
+        wide = at + 20 + number(at + 8)
+        rest = wide + 2 * number(wide - 4)
+        found = [(at + 12, wide - 9, b" "), (wide, rest, b"\0 "), (rest + 3, end, b"\0")]
+    found = [(start, stop, blank) for start, stop, blank in found if start < stop]
+    if any(stop > end for _, stop, _ in found):
+        raise ValueError("a text beyond its tag")
+    return found
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:

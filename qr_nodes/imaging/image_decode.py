@@ -116,6 +116,7 @@ def decode(
             f"the file has {size / 1e6:.0f} MB, and a picture within the limit of "
             f"{max_pixels / 1e6:.4g} MP has {most_bytes(max_pixels) / 1e6:.0f} MB at most.",
             "Raise the limit if you trust the file.",
+            "too large",
         )
     if _is_heif(start):
         return _heif(file, page, max_pixels, note)
@@ -138,6 +139,14 @@ def most_bytes(max_pixels: float) -> float:
 
 
 def measure(file: BinaryIO) -> tuple[int, int, int]:
+    """Give width and height in px and bytes per channel of a picture, from its header alone.
+
+    Four channels of 32 bits for every pixel of the limit, and room for what is no pixels.
+    """
+    return 16 * max_pixels + (64 << 20)
+
+
+def measure(file: BinaryIO) -> tuple[int, int, int]:
     """Give width and height in px and bytes per channel that a picture's header claims.
 
     Of a file with several pages the first is measured. Raises as `decode` does.
@@ -151,10 +160,9 @@ def measure(file: BinaryIO) -> tuple[int, int, int]:
         return *heif.size, 1 if heif.info.get("bit_depth", 8) <= 8 else 2
     if _is_tiff(start):  # Pillow knows not every depth
         tags = _tiff_tags(file, next(iter(_tiff_pages(file)), 0))
-        depth = max(1, max(tags.get(258, (8,))) // 8)
-        return int(tags.get(256, 0)), int(tags.get(257, 0)), depth
-    with _known(file) as image:
-        return *image.size, 1 if _deep_bits(image.format, start, file) <= 8 else 2
+        return int(tags[256]), int(tags[257]), max(1, max(tags.get(258, (8,))) // 8)
+    image = _known(file)
+    return *image.size, 1 if _deep_bits(image.format, start, file) <= 8 else 2
 
 
 def _is_heif(start: bytes) -> bool:

@@ -76,19 +76,6 @@ def read_image(
         return _cutout(picture, scale, path.name if path else "")
 
 
-def measure_image(path: str | os.PathLike) -> tuple[int, int, int]:
-    """Give width and height in px and bytes per channel that a picture's header claims.
-
-    Raises ReadError where the header cannot be read.
-    """
-    path = Path(path)
-    with _in_words(str(path)):
-        if not path.is_file():  # a pipe gives what it holds only once
-            raise Refused("this is no file.", "Name a picture.")
-        with _opened(path, 0) as file:
-            return measure(file)
-
-
 @contextmanager
 def _in_words(name: str) -> Iterator[None]:
     """Turn whatever is wrong with the file called `name` into a ReadError."""
@@ -99,6 +86,19 @@ def _in_words(name: str) -> Iterator[None]:
     # Whatever a decoder raises on hostile bytes means that they cannot be decoded.
     except Exception as error:
         raise ReadError("the file is damaged and cannot be decoded.", name, AGAIN) from error
+
+
+def _opened(source: Path | bytes | BinaryIO, most: float):
+    """Give a context with a seekable file, or say why the path leads to none.
+
+    A pipe is read up to `most` bytes.
+    """
+    try:
+        path = Path(path)
+        with _opened(path, 0) if path.is_file() else BytesIO() as file:  # a pipe gives it once
+            return measure(file)
+    except Exception:  # as in `read_image`, whatever a decoder raises
+        return 0, 0, 1
 
 
 def _opened(source: Path | bytes | BinaryIO, most: float):

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from qr_nodes.errors import WriteError
-from qr_nodes.imaging.color import profile_fits
+from qr_nodes.imaging.color import profile_fits, without_owner
 from qr_nodes.imaging.image_encode import Pixels, write_png, write_tiff
 from qr_nodes.types import Cutout, Source, is_opaque
 from qr_nodes.whole import replacing
@@ -246,10 +246,14 @@ def _with_knowledge(
         exif[282], exif[283], exif[296] = *dpi, 2
     return replace(
         pixels,
-        icc=source.icc if picture and keep_profile and fits else None,
+        icc=_chosen_profile(source.icc, metadata) if picture and keep_profile and fits else None,
         dpi=dpi,
         exif=exif if len(exif) else None,
     )
+
+
+def _chosen_profile(icc: bytes, which: str) -> bytes:
+    return icc if which == "all" else without_owner(icc)
 
 
 def _chosen_exif(block: bytes | None, which: str) -> Image.Exif:

@@ -20,6 +20,8 @@ from qr_nodes import resources
 from qr_nodes.errors import ModelError
 
 Triple = tuple[float, float, float]
+LARGE = 1e6
+"""Beyond what pixels are shifted and divided by; 1e308 would leave no number of them."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 FileName = Annotated[str, Meta(pattern=NAME)]
 
@@ -90,6 +92,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     def __post_init__(self):
         if not all(self.std):
             raise ValueError("std must not be 0")
+        if not all(abs(v) <= LARGE for v in (*self.mean, *self.std, *(1 / v for v in self.std))):
+            raise ValueError(f"mean, std and 1 / std must be {LARGE:g} at most")
 
     @property
     def preprocessing(self) -> tuple:

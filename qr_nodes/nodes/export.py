@@ -58,7 +58,8 @@ def export(
         Write the resolution of the source.
     metadata : str
         What to write about how the picture was taken. "camera" is camera, lens, exposure, date
-        and copyright notice. "all" adds place, names, comments and maker's notes.
+        and copyright notice. "all" adds place, names, comments and maker's notes, and leaves in
+        the profile what its owner called it.
     overwrite : bool
         Replace a file of the same name.
 

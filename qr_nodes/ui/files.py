@@ -1,8 +1,8 @@
 """Files of the window: open, save, pictures, presets, export, and unsaved work.
 
 State: the graph's file, the graph and a hash of the bytes that it held when it was last read or
-written, the sidecar with unsaved work, the export that runs now, the files that it may replace,
-and the nodes that were copied here last.
+written, the sidecar with unsaved work, the export that runs now, the files that it may replace, and
+the nodes that were copied here last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import dearpygui.dearpygui as dpg
 
 from qr_nodes import qrgraph, trust
 from qr_nodes.engine import Event, RunRequest
-from qr_nodes.errors import QrNodesError, WriteError, one_line
+from qr_nodes.errors import QrNodesError, one_line
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.image_io import measure_image
 from qr_nodes.ui import dialogs, recovery, system
@@ -127,7 +127,7 @@ class Files:
     def _reload(self, graph: Graph, path: str, mark: str) -> None:
         """Take the file's graph in the place of the present one, as an edit."""
         self.saved, self.mark = graph, mark
-        strange = self._strange(graph, Path(path).parent)
+        strange = self._strange(graph, os.path.dirname(path))
         self.app.document.hold(strange)
         self.app.edit(graph, f"reload {self.name}")
         self._ask(strange)
@@ -180,16 +180,14 @@ class Files:
         self.menus()
         self.app.say(f"Kept as the preset {file.stem}.", "good")
 
-    def _use(self, graph: Graph, path: str, mark: str = "", folder: Path | None = None) -> None:
-        """Show a graph; one that came from `folder` is asked about what it reads elsewhere."""
+    def _use(self, graph: Graph, path: str, mark: str = "", folder: str | os.PathLike = "") -> None:
+        """Show a graph; one that came from a folder is asked about what it reads elsewhere."""
         self.path, self.saved, self.mark = path, graph, mark
+        folder = folder or os.path.dirname(path)
         self._agreed.clear()
         strange = self._strange(graph, folder) if folder else {}
         self.app.show_graph(graph, strange)
         self._ask(strange)
-
-    def _use_file(self, graph: Graph, path: str, mark: str) -> None:
-        self._use(graph, path, mark, Path(path).parent)
 
     # ---- what needs the user's word --------------------------------------------------------
 
@@ -210,7 +208,7 @@ class Files:
         self.app.document.hold(strange)
         self._ask(strange)
 
-    def _strange(self, graph: Graph, folder: Path | None) -> dict[str, str]:
+    def _strange(self, graph: Graph, folder: str | os.PathLike | None) -> dict[str, str]:
         """Give the files outside the folder that nobody here has agreed to, with their marks."""
         document = self.app.document
         here = trust.outside(document.graph, None).items()
@@ -285,7 +283,7 @@ class Files:
             if old and new:
                 path = before.nodes[old[0]].params["path"]
                 graph = graph.set_param(new[0], "path", path)
-        self._sure(partial(self._use, graph, "", qrgraph.find_file(name).parent))
+        self._sure(partial(self._use, graph, "", folder=qrgraph.find_file(name).parent))
 
     # ---- pictures --------------------------------------------------------------------------
 
@@ -426,7 +424,7 @@ class Files:
         if path and path.endswith(".qrgraph"):
             self.open_path(path)
         elif path and path in qrgraph.presets():
-            self._use(qrgraph.load_graph(path), "", qrgraph.find_file(path).parent)
+            self._use(qrgraph.load_graph(path), "", folder=qrgraph.find_file(path).parent)
         elif path:
             self._use(qrgraph.load_graph("standard"), "")
             self.dropped([path])
@@ -482,8 +480,10 @@ def _hash(data: bytes) -> str:
 
 
 def _hash_of(path: str) -> str:
-    """Hash a file's bytes; "" if there is none to be read."""
+    """Hash a file's bytes; "" if there is none that can be a graph."""
     try:
+        if not os.path.isfile(path) or os.path.getsize(path) > qrgraph.MAX_BYTES:
+            return ""
         return _hash(Path(path).read_bytes())
     except OSError:
         return ""
@@ -508,5 +508,5 @@ def _pixels(path: str) -> int:
             width, height, _ = measure_image(path)
             _SIZES[path] = (mark, width * height)
         return _SIZES[path][1]
-    except (QrNodesError, OSError, ValueError):  # whatever is wrong with it, Load will say it
+    except (OSError, ValueError):  # whatever is wrong with it, Load will say it
         return 0

@@ -1,14 +1,16 @@
 """Look for bytes that a reader trips over, led by which lines of the program they reach.
 
     pip install atheris
-    python tests/attack/fuzz.py qrgraph|models|strokes FOLDER -max_total_time=1800
+    python tests/attack/fuzz.py qrgraph|qredit|models|strokes FOLDER -max_total_time=1800
+    python tests/attack/fuzz.py qrgraph FOLDER keep
 
 FOLDER takes the corpus as it grows, and what a target trips over as crash-…; further options
-are libFuzzer's. With FOLDER as well as `-merge=1`, a small corpus is made of a large one.
+are libFuzzer's. "keep" copies from there into corpus/ what reaches lines that nothing in it does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import sys
@@ -78,9 +80,46 @@ def mutate(data: bytes, most: int, seed: int) -> bytes:
     return atheris.Mutate(data, most)
 
 
+def _reached(name: str, data: bytes) -> set:
+    """Give the steps from line to line of the program that a target takes."""
+    found: set = set()
+    last = None
+
+    def trace(frame, event, argument):
+        nonlocal last
+        if "qr_nodes" not in frame.f_code.co_filename:
+            return None
+        here = (frame.f_code.co_filename, frame.f_lineno)
+        found.add((last, here))
+        last = here
+        return trace
+
+    sys.settrace(trace)
+    try:
+        targets.TARGETS[name](data)
+    finally:
+        sys.settrace(None)
+    return found
+
+
+def keep(name: str, folder: Path) -> None:
+    """Copy from a folder into the corpus what reaches more than is there, small files first."""
+    kept = targets.CORPUS / name
+    kept.mkdir(parents=True, exist_ok=True)
+    known = set().union(*(_reached(name, path.read_bytes()) for path in kept.iterdir()))
+    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_size):
+        new = _reached(name, data := path.read_bytes()) - known
+        if new:
+            known |= new
+            (kept / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
+
+
 def main() -> None:
     """Run from the command line."""
     name, folder, *options = sys.argv[1:]
+    if options == ["keep"]:
+        keep(name, Path(folder))
+        return
     Path(folder).mkdir(parents=True, exist_ok=True)
     seeds = str(targets.CORPUS / name)
     limits = ["-max_len=8000", "-timeout=20", "-rss_limit_mb=3000", f"-artifact_prefix={folder}/"]

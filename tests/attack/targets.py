@@ -12,11 +12,13 @@ import msgspec
 import numpy as np
 
 from qr_nodes.errors import ModelError, QrNodesError
+from qr_nodes.graph import Graph
 from qr_nodes.inference import registry
 from qr_nodes.node import Param
 from qr_nodes.nodes import find
 from qr_nodes.nodes.brush_edit import brush_edit
 from qr_nodes.plan import Files, RunRequest, steps
+from qr_nodes.qredit import _parsed, apply_edit
 from qr_nodes.qrgraph import dump, parse
 from qr_nodes.types import Cutout, opaque
 
@@ -43,6 +45,19 @@ def qrgraph(data: bytes) -> None:
     again, none = parse(text, "/nowhere/at all")
     assert none == [] and again.links == graph.links and list(again.nodes) == list(graph.nodes)
     assert dump(again, "/nowhere/at all") == text
+
+
+def qredit(data: bytes) -> None:
+    """Read what is different for one picture, and apply it to a graph that has all of it."""
+    graph = Graph.chain("load", "segment", "feather", "brush_edit", "export")
+    try:
+        changed = apply_edit(graph, _parsed(data).nodes, "/nowhere/at all")
+    except QrNodesError as error:
+        return _sentence(error)
+    assert changed.links == graph.links and list(changed.nodes) == list(graph.nodes)
+    assert changed.nodes["export"].params["path"] == ""
+    again, none = parse(dump(changed, "/nowhere/at all"), "/nowhere/at all")
+    assert none == [] and again.links == changed.links
 
 
 def models(data: bytes) -> None:
@@ -80,4 +95,4 @@ def strokes(data: bytes) -> None:
         assert matte.min() >= 0 and matte.max() <= 1
 
 
-TARGETS = {"qrgraph": qrgraph, "models": models, "strokes": strokes}
+TARGETS = {"qrgraph": qrgraph, "qredit": qredit, "models": models, "strokes": strokes}

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 import targets
 
+OVERFLOW = (
+    b'{"version": 1, "models": {"a": {"file": "a.onnx", "checksum": "sha256:' + b"0" * 64 + b'", '
+    b'"licence": "Free.", "size": [320, 320], %s}}}'
+)
 FILES = sorted(path for path in targets.CORPUS.glob("*/*") if path.is_file())
 
 
@@ -24,6 +28,8 @@ def test_what_fuzzing_kept_is_sound_or_refused_with_a_sentence(path):
         ("models", b'{"\xc9": 1}'),
         ("models", b"[" * 100_000),
         ("models", b"# \xff"),
+        ("models", OVERFLOW % b'"mean": [1e308, 1, 0.4]'),
+        ("models", OVERFLOW % b'"std": [1e-320, 1, 0.4]'),
         ("models", b"#\na = " + b"[" * 100_000),
         ("strokes", b"[" * 100_000),
         ("strokes", b'[{"points": [[1e999, 0]]}]'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import dearpygui.dearpygui as dpg
@@ -39,7 +40,7 @@ class App:
     def edit(self, graph, name):
         self.document.edit(graph, name)
 
-    def show_graph(self, graph, held):
+    def show_graph(self, graph, held=()):
         self.document.open(graph, held=held)
 
 
@@ -172,3 +173,140 @@ def test_recovered_work_knows_what_the_file_held(files, file):
     files.app.asked.pop()[1]["Open It"]()
     files.save()
     assert files.app.asked and sigma_and_shift(file) == (2.0, 0.5)
+
+
+# ---- graphs that others made ---------------------------------------------------------------
+
+
+READ = "May this graph read these files?"
+
+
+@pytest.fixture
+def strange(tmp_path):
+    """A graph that reads a picture outside its folder."""
+    place = tmp_path / "download" / "theirs.qrgraph"
+    place.parent.mkdir()
+    graph = Graph.chain("load", "export").set_param("load", "path", str(tmp_path / "mine.jpg"))
+    save_graph(graph, place)
+    return place
+
+
+def test_a_file_outside_is_held_until_the_user_agrees(files, strange, tmp_path):
+    files.open_path(str(strange))
+    ((title, buttons),) = files.app.asked
+    assert title == READ and list(buttons) == ["Read Them"]
+    assert files.app.document.held == {str(tmp_path / "mine.jpg")}
+    buttons["Read Them"]()
+    assert files.app.document.held == frozenset()
+    files.open_path(str(strange))
+    assert len(files.app.asked) == 1
+
+
+def test_a_mark_of_what_was_agreed_tells_no_path(files, strange):
+    files.open_path(str(strange))
+    files.app.asked[0][1]["Read Them"]()
+    (mark,) = Store().now.known
+    assert len(mark) == 24 and "mine" not in mark
+
+
+def test_cancelling_or_saving_is_no_agreement(files, strange):
+    files.open_path(str(strange))
+    files.save()
+    assert files.app.settings.now.known == []
+    files.open_path(str(strange))
+    assert len(files.app.asked) == 2
+
+
+def test_choosing_the_picture_oneself_is(files, strange, tmp_path):
+    files.open_path(str(strange))
+    files.dropped([str(tmp_path / "mine.jpg")])
+    assert files.app.document.held == frozenset()
+
+
+def test_a_graph_of_ones_own_is_not_asked_about(files, tmp_path):
+    files.app.document.open(
+        Graph.chain("load", "feather").set_param("load", "path", str(tmp_path / "a.jpg"))
+    )
+    (tmp_path / "graphs").mkdir()
+    mine = tmp_path / "graphs" / "mine.qrgraph"
+    assert files._save_to(str(mine))
+    files.app.document.open(Graph())
+    files.open_path(str(mine))
+    assert files.app.asked == [] and files.app.document.held == frozenset()
+
+
+def test_another_file_under_a_known_name_is_asked_about(files, strange, tmp_path):
+    files.open_path(str(strange))
+    files.app.asked[0][1]["Read Them"]()
+    other = Graph.chain("load").set_param("load", "path", "/etc/hostname")
+    save_graph(other, strange)
+    files.open_path(str(strange))
+    assert len(files.app.asked) == 2 and files.app.document.held == {"/etc/hostname"}
+
+
+def test_a_file_that_another_program_changed_is_asked_about_when_it_is_reloaded(files, file):
+    files.open_path(str(file))
+    files._reload(Graph.chain("load").set_param("load", "path", "/etc/hostname"), str(file), "x")
+    assert files.app.asked[-1][0] == READ and files.app.document.held == {"/etc/hostname"}
+
+
+def test_nodes_copied_elsewhere_are_asked_about_and_own_ones_are_not(files, strange):
+    text = strange.read_text()
+    files.pasting(files.own(text))
+    assert files.app.asked == []
+    files.own("something else")
+    files.pasting(text)
+    assert files.app.asked[-1][0] == READ and len(files.app.document.held) == 1
+    files.pasting("no nodes")
+    assert len(files.app.asked) == 1
+
+
+def test_a_preset_keeps_the_users_picture_without_a_question(files, tmp_path):
+    files.app.document.open(Graph.chain("load").set_param("load", "path", str(tmp_path / "a.jpg")))
+    files.saved = files.app.document.graph
+    files._use_preset("quick")
+    assert files.app.asked == [] and files.app.document.held == frozenset()
+    assert files.app.document.graph.nodes["load"].params["path"] == str(tmp_path / "a.jpg")
+
+
+def exporting(files, tmp_path, monkeypatch, name="out.png"):
+    done = []
+    monkeypatch.setattr(files, "_run", lambda graph, targets, then: done.append(targets))
+    graph = Graph.chain("load", "export").set_param("export", "path", str(tmp_path / name))
+    files.app.document.open(graph.set_param("load", "path", str(tmp_path / "a.jpg")))
+    return done
+
+
+def test_a_file_that_is_there_is_replaced_after_one_question(files, tmp_path, monkeypatch):
+    done = exporting(files, tmp_path, monkeypatch)
+    files.export()
+    assert done == [("export",)] and files.app.asked == []
+    (tmp_path / "out.png").write_bytes(b"there")
+    files.export()  # this window has written it
+    assert len(done) == 2 and files.app.asked == []
+    files.open_path(str(_saved(files, tmp_path)))
+    files.export()
+    assert len(done) == 2 and files.app.asked[-1][0] == "Replace what is there?"
+    files.app.asked[-1][1]["Replace"]()
+    files.export()
+    assert len(done) == 4 and len(files.app.asked) == 1
+
+
+def _saved(files, tmp_path):
+    save_graph(files.app.document.graph, tmp_path / "again.qrgraph")
+    return tmp_path / "again.qrgraph"
+
+
+def test_the_picture_that_is_read_is_never_written(files, tmp_path, monkeypatch):
+    done = exporting(files, tmp_path, monkeypatch, "a.jpg")
+    files.export()
+    assert done == [] and "the graph reads this picture" in files.app.said[-1]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_is_no_file_does_not_hold_the_window_up(kind, files, tmp_path, monkeypatch):
+    monkeypatch.setattr("qr_nodes.pipes.PATIENCE", 0.2)
+    path = tmp_path / "a.qrgraph"
+    os.mkfifo(path) if kind == "fifo" else path.symlink_to("/dev/zero")
+    files.open_path(str(path))
+    assert "cannot be read" in files.app.said[-1] or "larger than" in files.app.said[-1]
