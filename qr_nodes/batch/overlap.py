@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qr_nodes.errors import Cancelled, ReadError
+from qr_nodes.errors import Cancelled
 
 PER_PIXEL = 32
 """Bytes that a picture of 8 bits may take at its worst moment in any preset, for each pixel."""
@@ -46,13 +46,10 @@ def memory() -> int:
 
 
 def estimate(path: str) -> int:
-    """Give the bytes that a picture may take while a graph runs over it; 0 for what is none."""
+    """Give the bytes that a picture may take while a graph runs over it."""
     from qr_nodes.imaging.image_io import measure_image
 
-    try:
-        width, height, depth = measure_image(path)
-    except ReadError:  # reading it will say why
-        return 0
+    width, height, depth = measure_image(path)
     return width * height * (PER_PIXEL + 12 * (depth - 1))
 
 

@@ -141,15 +141,8 @@ def most_bytes(max_pixels: float) -> float:
 def measure(file: BinaryIO) -> tuple[int, int, int]:
     """Give width and height in px and bytes per channel of a picture, from its header alone.
 
-    Four channels of 32 bits for every pixel of the limit, and room for what is no pixels.
-    """
-    return 16 * max_pixels + (64 << 20)
-
-
-def measure(file: BinaryIO) -> tuple[int, int, int]:
-    """Give width and height in px and bytes per channel that a picture's header claims.
-
-    Of a file with several pages the first is measured. Raises as `decode` does.
+    Of a file with several pages the first is measured. Damaged files raise what their decoder
+    raises.
     """
     start = file.read(64)
     file.seek(0)

@@ -88,10 +88,10 @@ def _in_words(name: str) -> Iterator[None]:
         raise ReadError("the file is damaged and cannot be decoded.", name, AGAIN) from error
 
 
-def _opened(source: Path | bytes | BinaryIO, most: float):
-    """Give a context with a seekable file, or say why the path leads to none.
+def measure_image(path: str | os.PathLike) -> tuple[int, int, int]:
+    """Give width and height in px and bytes per channel, read off a picture's header.
 
-    A pipe is read up to `most` bytes.
+    (0, 0, 1) for what is no picture: reading it says why.
     """
     try:
         path = Path(path)

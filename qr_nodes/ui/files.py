@@ -18,7 +18,7 @@ import dearpygui.dearpygui as dpg
 
 from qr_nodes import qrgraph, trust
 from qr_nodes.engine import Event, RunRequest
-from qr_nodes.errors import QrNodesError, one_line
+from qr_nodes.errors import QrNodesError, WriteError, one_line
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.image_io import measure_image
 from qr_nodes.ui import dialogs, recovery, system
@@ -89,7 +89,7 @@ class Files:
 
     def open_path(self, path: str) -> None:
         """Open a .qrgraph file; what is unsound in it is left out and said."""
-        self._read(path, self._use_file)
+        self._read(path, self._use)
 
     def _read(self, path: str, use: Callable[[Graph, str, str], None]) -> None:
         """Read a .qrgraph file and have it used: the graph, its path, the hash of its bytes."""
@@ -442,8 +442,7 @@ class Files:
         def adopt() -> None:
             found = self.app.attempt(self.recovery.adopt, entry)
             if found is not None:
-                folder = Path(entry.path).parent if entry.path else None
-                self._use(found[0], entry.path, entry.mark, folder)
+                self._use(found[0], entry.path, entry.mark)
                 self.saved = None
                 self.title()
 
