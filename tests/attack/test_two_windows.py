@@ -163,7 +163,7 @@ def test_a_window_warns_before_it_saves_over_what_another_program_wrote(
     time.sleep(1)
     assert file.read_bytes() == theirs
     window.key("Return")  # Save As…, the first of the answers
-    time.sleep(0.5)
+    time.sleep(2)
     window.key("ctrl+a")
     window.type(str(tmp_path / "ours.qrgraph"))
     window.key("Return")

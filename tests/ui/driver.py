@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -126,11 +127,10 @@ class Window:
 
     def close(self) -> None:
         """Leave without saving."""
-        if self.process.poll() is None:
+        with suppress(AssertionError):  # it may be gone between two looks
             self.key("ctrl+q")
             time.sleep(0.5)
-            if self.process.poll() is None:
-                self.key("Tab", "Escape") if self.lit() else None
+            self.key("Tab", "Escape") if self.lit() else None
         self.process.kill()
         self.process.wait()
         said = self.process.stdout.read()
