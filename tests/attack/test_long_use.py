@@ -31,7 +31,7 @@ def test_a_robot_at_the_window_meets_no_fault_and_leaves_nothing_behind(
     # driver loses memory with every frame, so that only the other run can judge the program's.
     env = {**os.environ, "DISPLAY": screen, **({} if drawn else {"GALLIUM_NOOP": "1"})}
     command = [sys.executable, "-X", "faulthandler", HERE / "robot.py", "--seed", "3"]
-    command += ["--seconds", "40", "--every", "15"]
+    command += ["--seconds", "30", "--every", "15"]
     done = subprocess.run(list(map(str, command)), env=env, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
     told = json.loads(done.stdout.splitlines()[-1])
