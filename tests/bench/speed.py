@@ -7,6 +7,9 @@ Photographs of 0.5, 12 and 24 MP are made by enlarging one of scikit-image's and
 
 cold         a new process from the picture to the PNG, with no result kept from before
 warm         the next picture in a process that has loaded all it needs
+chain        the mission's eight nodes on the next picture in a process that has loaded all it
+             needs, inference, Load and Export aside; memory is all of the process's, in bytes
+             for each byte of the picture's 8-bit RGB
 foreground   Decontaminate, beside pymatting's multi-level estimate and what `decontaminate` adds
              to rembg's call; seconds of CPU
 matting      Refine Edges, beside closed-form matting of the same trimap; seconds of CPU
@@ -34,7 +37,7 @@ from qr_nodes.resources import cache_folder
 
 SIZES = {"0.5 MP": (816, 612), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
 
-PARTS = ("cold", "warm", "foreground", "matting")
+PARTS = ("cold", "warm", "chain", "foreground", "matting")
 
 BAND = 6
 """Half the width of what is unsure in the trimaps, px: what the preset `standard` asks."""
@@ -53,6 +56,49 @@ for path in paths:
         assert result.error is None, result.error
     times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
 print(json.dumps(times[1:]))
+"""
+
+CHAIN = """
+import json, resource, sys, time
+from qr_nodes.batch import run
+from qr_nodes.graph import Graph
+from qr_nodes.inference import session
+from qr_nodes.types import Stroke
+
+def now():
+    return time.perf_counter(), time.process_time()
+
+def since(began):
+    return [after - before for after, before in zip(now(), began)]
+
+inference, nodes, began, predict = [0.0, 0.0], {}, {}, session.predict
+
+def predicted(*args):
+    start = now()
+    matte = predict(*args)
+    inference[:] = [a + b for a, b in zip(inference, since(start))]
+    return matte
+
+def listen(event):
+    if event.kind == "started":
+        began[event.node] = now()
+    elif event.kind == "done":
+        nodes[event.node] = since(began[event.node])
+
+session.predict = predicted
+graph = Graph.chain("load", "segment", "transparency_fix", "feather", "smooth", "decontaminate",
+                    "brush_edit", "export")
+stroke = Stroke(((0.3, 0.3), (0.5, 0.6), (0.7, 0.4)))
+graph = graph.set_param("brush_edit", "strokes", (stroke,))
+graph = graph.set_param("segment", "quality", sys.argv[2])
+found = []
+for path in sys.argv[1].split(","):
+    inference[:] = [0.0, 0.0]
+    for result in run(graph, [path], [path + ".chain.png"], emit=listen):
+        assert result.error is None, result.error
+    own = [sum(times) for times in zip(*(nodes[id] for id in list(graph.nodes)[1:-1]))]
+    found.append([a - b for a, b in zip(own, inference)])
+print(json.dumps([found[1:], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
 
 WARM_REMBG = """
@@ -143,6 +189,22 @@ def warm(pictures: dict, quality: str, rounds: int, interpreter: Path, env: dict
         for place, what in enumerate(("wall", "CPU")):
             columns = [[one[place] for one in runs] for runs in times]
             row(f"warm, {quality}, {name}, picture to file: {what}", *columns, "s")
+
+
+def chain(pictures: dict, quality: str, rounds: int, env: dict):
+    """Print what the eight nodes cost, inference, reading and writing aside."""
+    for name in ("12 MP", "24 MP"):
+        times, width_height = [], SIZES[name]
+        for _ in range(rounds):
+            command = [sys.executable, "-c", CHAIN, ",".join(map(str, pictures[name])), quality]
+            done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+            found, peak = json.loads(done.stdout.splitlines()[-1])
+            times += found
+        for place, what in enumerate(("wall", "CPU")):
+            median = statistics.median(one[place] for one in times)
+            print(f"{f'chain, {quality}, {name}: {what}':<44} {median:9.2f} s")
+        ratio = peak / (3 * width_height[0] * width_height[1])
+        print(f"{f'chain, {quality}, {name}: memory':<44} {ratio:9.2f} × RGB", flush=True)
 
 
 def forget(folder: Path) -> None:
@@ -251,6 +313,8 @@ def main() -> None:
             cold(pictures, quality, asked.runs, command, env, folder)
         if "warm" in asked.only:
             warm(pictures, quality, asked.runs, interpreter, env, folder)
+        if "chain" in asked.only:
+            chain(pictures, quality, asked.runs, env)
     if "foreground" in asked.only:
         foreground(pictures, asked.runs, interpreter, weights, folder)
     if "matting" in asked.only:
