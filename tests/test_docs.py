@@ -80,9 +80,14 @@ def test_the_python_runs(block, tmp_path, monkeypatch, weights, chelsea):
 def test_options_for_many_pictures_exist():
     from qr_nodes.cli import cli
 
-    known = {option for param in cli.commands["run"].params for option in param.opts}
-    table = README.split("## Many pictures")[1].split("## ")[0]
-    assert set(re.findall(r"(?<![-\w}])--?[a-z][a-z-]*", table)) <= known
+    many = README.split("## Many pictures")[1].split("\n## ")[0]
+    run, rest = many.split("**A watched folder.**")
+    watch, machines = rest.split("**On several machines.**")
+    machines = "".join(re.findall(r"qr-nodes run .*", machines))  # the rest is Dask's
+    for text, name in ((run, "run"), (watch, "watch"), (machines, "run")):
+        known = {option for param in cli.commands[name].params for option in param.opts}
+        said = set(re.findall(r"(?<![-\w}])--?[a-z][a-z-]*", text))
+        assert said and said <= known
 
 
 def test_the_edits_in_the_readme_fit_their_preset(tmp_path):
