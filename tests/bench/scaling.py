@@ -188,7 +188,9 @@ def main() -> None:
         order = [sys.executable, __file__, "--child", str(size), "--only", *asked.only]
         done = subprocess.run(order, check=True, stdout=subprocess.PIPE, text=True)
         found[size] = json.loads(done.stdout.splitlines()[-1])
-        print(f"{size:g} MP measured", file=sys.stderr, flush=True)
+        for name, (seconds, scratch, given) in found[size].items():
+            told = f"{seconds:8.3f} s, scratch {scratch:5.1f}, gives {given:4.1f} bytes a pixel"
+            print(f"{size:g} MP, {name:<22}{told}", file=sys.stderr, flush=True)
     sizes = "".join(f"{f'{size:g} MP':>16}" for size in asked.megapixels)
     print(f"{os.cpu_count()} cores; ms of CPU and bytes of scratch per pixel; * over {LIMIT}")
     print(f"{'':<22}{sizes}{'time':>8}{'further':>9}")
