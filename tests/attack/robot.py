@@ -541,6 +541,7 @@ def main() -> int:
         robot.sample()
         robot.run(chosen.seconds, chosen.every)
         robot.sample()
+        app.files.dropped([str(robot.pictures[0])])  # so that there is something to render
         robot.settle()
         compared = robot.compare()
         app.remember()
