@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -125,12 +126,11 @@ class Window:
         return json.loads(file.read_text())
 
     def close(self) -> None:
-        """Leave without saving."""
+        """Leave without saving: a window that asks whether to save is killed."""
         if self.process.poll() is None:
             self.key("ctrl+q")
-            time.sleep(0.5)
-            if self.process.poll() is None:
-                self.key("Tab", "Escape") if self.lit() else None
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
         self.process.kill()
         self.process.wait()
         said = self.process.stdout.read()
