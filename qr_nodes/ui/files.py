@@ -1,7 +1,7 @@
 """Files of the window: open, save, pictures, presets, export, and unsaved work.
 
-State: the graph's file and what it held when it was last read or written, the sidecar with
-unsaved work, the export that runs now.
+State: the graph's file and what it held when it was last read or written, the picture of a batch
+that is being corrected, the sidecar with unsaved work, the export that runs now.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from qr_nodes import qrgraph
 from qr_nodes.engine import Event, RunRequest
 from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
-from qr_nodes.ui import dialogs, recovery, system
+from qr_nodes.ui import correction, dialogs, recovery, system
+from qr_nodes.ui.correction import Correction
 from qr_nodes.ui.sample import start_graph
 
 GRAPHS = {"Graphs": ("*.qrgraph",)}
@@ -47,6 +48,7 @@ class Files:
         self.app = app
         self.path = ""
         self.saved: Graph | None = None
+        self.correction: Correction | None = None
         self.recovery = recovery.Recovery()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -61,6 +63,8 @@ class Files:
     @property
     def name(self) -> str:
         """What the document is called."""
+        if self.correction:
+            return f"{Path(self.correction.picture).name}, correction"
         return Path(self.path).name if self.path else "Untitled"
 
     def title(self) -> None:
@@ -88,8 +92,10 @@ class Files:
             dialogs.tell(self.app, f"Some of {self.name} could not be read", text)
 
     def save(self) -> None:
-        """Save to the graph's file, or ask for one."""
-        if self.path:
+        """Save to the graph's file, or ask for one; a correction goes beside its picture."""
+        if self.correction:
+            self.save_correction()
+        elif self.path:
             self._save_to(self.path)
         else:
             self.save_as()
@@ -115,7 +121,7 @@ class Files:
         except QrNodesError as error:
             self.app.say(str(error), "error")
             return False
-        self.path, self.saved = os.path.abspath(path), graph
+        self.path, self.saved, self.correction = os.path.abspath(path), graph, None
         self._remember(path)
         self.title()
         self.app.say(f"Saved {self.name}.", "good")
@@ -135,8 +141,48 @@ class Files:
         self.app.say(f"Kept as the preset {file.stem}.", "good")
 
     def _use(self, graph: Graph, path: str) -> None:
-        self.path, self.saved = path, graph
+        self.path, self.saved, self.correction = path, graph, None
         self.app.show_graph(graph)
+
+    # ---- corrections -----------------------------------------------------------------------
+
+    def correct(self, base: Graph, picture: str) -> None:
+        """Open a picture with a batch's graph and its own .qredit file, to be corrected."""
+        self._sure(partial(self._correct, base, picture))
+
+    def _correct(self, base: Graph, picture: str) -> None:
+        began, graph = correction.begun(base, picture)
+        self._use(graph, "")
+        self.correction = began
+        self.title()
+        self.app.canvas.select(graph.of_type("brush_edit")[-1:])
+        self.app.say(f"Correct {Path(picture).name}: Ctrl+S saves that beside it.")
+
+    def save_correction(self) -> bool:
+        """Save what differs for the picture that is being corrected, and have it done again."""
+        began, graph = self.correction, self.app.document.graph
+        if began is None:
+            self.app.say("Double-click a picture in the Batch panel to correct it.")
+            return False
+        try:
+            file = correction.save(began, graph)
+        except QrNodesError as error:
+            self.app.say(str(error), "error")
+            return False
+        self.saved = graph
+        self.title()
+        what = "No correction is left" if file is None else f"Saved {file.name}"
+        self.app.say(f"{what}. {self.app.batch.corrected(began.picture)}", "good")
+        return True
+
+    def back(self, graph: Graph, path: str, saved: Graph | None) -> None:
+        """Open a batch's graph again, with the file it has and what that holds."""
+        self._sure(partial(self._back, graph, path, saved))
+
+    def _back(self, graph: Graph, path: str, saved: Graph | None) -> None:
+        self._use(graph, path)
+        self.saved = saved
+        self.title()
 
     def _open_first(self, paths: list[str]) -> None:
         self.open_path(paths[0])
@@ -152,7 +198,10 @@ class Files:
             return
 
         def save() -> None:
-            if not self.path:
+            if self.correction:
+                if self.save_correction():
+                    then()
+            elif not self.path:
                 self.save_as(then)
             elif self._save_to(self.path):
                 then()
@@ -201,10 +250,16 @@ class Files:
         dialogs.open_files(self.app, "Open Picture", PICTURES, self.dropped)
 
     def dropped(self, paths: list[str]) -> None:
-        """Take files that were dropped, pasted or chosen: a graph is opened, a picture loaded."""
+        """Take files that were dropped, pasted or chosen.
+
+        A graph is opened, a picture loaded, a folder is for the Batch panel.
+        """
         path = paths[0]
         if path.endswith(".qrgraph"):
             self._sure(lambda: self.open_path(path))
+            return
+        if os.path.isdir(path):
+            self.app.batch.take(path)
             return
         graph = self.app.document.graph
         loads = graph.of_type("load")
@@ -350,7 +405,7 @@ class Files:
     def quit(self) -> None:
         """Close the window, after asking about unsaved edits."""
         if not self.app.modal:
-            self._sure(dpg.stop_dearpygui)
+            self.app.batch.sure(lambda: self._sure(dpg.stop_dearpygui))
 
     def end(self) -> None:
         """End cleanly: the export stops, nothing is left to recover."""
