@@ -407,9 +407,13 @@ def run_batch(
     room: Room,
     on_error: str = "skip",
     close: bool = False,
+    stop: threading.Event | None = None,
 ) -> Iterator[Result]:
-    """Run a batch over pictures that were found; `close` ends its engine with the run."""
-    stop, number = threading.Event(), count()
+    """Run a batch over pictures that were found; `close` ends its engine with the run.
+
+    `stop`, set by any thread, ends the run as closing the iterator does. It is set at the end.
+    """
+    stop, number = stop or threading.Event(), count()
     try:
         with batch:
             yield from only_until_error(

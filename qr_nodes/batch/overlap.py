@@ -60,10 +60,15 @@ class Room:
     ----------
     limit : int
         Bytes. A picture that needs more waits until it is alone.
+
+    Attributes
+    ----------
+    paused : bool
+        Nobody is given any for now; those who hold some keep it.
     """
 
     def __init__(self, limit: int):
-        self.limit, self.used = limit, 0
+        self.limit, self.used, self.paused = limit, 0, False
         self._turn = threading.Lock()
         self._freed = threading.Condition()
 
@@ -75,7 +80,7 @@ class Room:
                 raise Cancelled
         try:
             with self._freed:
-                while self.used and self.used + bytes > self.limit:
+                while self.paused or (self.used and self.used + bytes > self.limit):
                     if stopped():
                         raise Cancelled
                     self._freed.wait(POLL)

@@ -24,7 +24,8 @@ from qr_nodes.errors import GraphError, QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.resample import shrink
 from qr_nodes.resources import cache_folder
-from qr_nodes.ui import dialogs, system, theme
+from qr_nodes.ui import batch_panel, dialogs, system, theme
+from qr_nodes.ui.batch_panel import BatchPanel
 from qr_nodes.ui.brush import Brush
 from qr_nodes.ui.canvas import Canvas
 from qr_nodes.ui.commands import Command, Shortcuts
@@ -166,8 +167,9 @@ class App:
     def remember(self) -> None:
         """Keep the window's layout for the next start."""
         sizes = {
-            "canvas": dpg.get_item_width("app canvas"),
+            "canvas": dpg.get_item_width("app left"),
             "viewer": dpg.get_item_height("app viewer"),
+            "batch": self.batch.height,
         }
         window = dpg.get_viewport_width(), dpg.get_viewport_height()
         place = tuple(map(int, dpg.get_viewport_pos()))
@@ -187,9 +189,11 @@ class App:
             self._menu()
             self._toolbar()
             with dpg.group(horizontal=True, tag="app body"):
-                dpg.add_child_window(
-                    tag="app canvas", width=sizes["canvas"], height=-STATUS, resizable_x=True
-                )
+                with dpg.child_window(
+                    width=sizes["canvas"], height=-STATUS, border=False, resizable_x=True,
+                    tag="app left",
+                ):  # fmt: skip
+                    dpg.add_child_window(tag="app canvas", width=-1, height=-1)
                 with dpg.child_window(width=-1, height=-STATUS, border=False, tag="app right"):
                     dpg.add_child_window(
                         tag="app viewer", height=sizes["viewer"], width=-1, resizable_y=True
@@ -203,10 +207,11 @@ class App:
         self.viewer = Viewer(self, "app viewer")
         self.inspector = Inspector(self, "app inspector")
         self.viewer.restore(self.settings.now)
+        self.batch = BatchPanel(self, "app left", "app canvas")
         with dpg.handler_registry():
             dpg.add_key_press_handler(callback=self._key)
         self.loop.hooks += [self._drain, self.canvas.frame, self.viewer.frame, self.inspector.frame]
-        self.loop.hooks += [self._shortcuts.frame, self._tick]
+        self.loop.hooks += [self.batch.frame, self._shortcuts.frame, self._tick]
         self.files.menus()
         threading.Thread(target=self._find_device, name="qr-nodes device", daemon=True).start()
 
@@ -327,6 +332,7 @@ class App:
             Command("cancel", "Run", "Cancel", "Esc", self._cancel),
             Command("again", "Run", "Compute Again", "F5", self._again),
             Command("forget", "Run", "Forget Everything in Memory", "Shift+F5", self._forget),
+            *batch_panel.commands(self),
             Command("help", "Help", "Shortcuts", "F1", self._help, toolbar=True),
             Command("about", "Help", "About", "Shift+F1", self._about),
         ]
@@ -494,6 +500,7 @@ class App:
 
     def close(self) -> None:
         """End the threads."""
+        self.batch.close()
         self.inspector.close()
         self.viewer.close()
         self.document.close()

@@ -1,6 +1,7 @@
 """A file dialog of our own, for systems that lend none: a path, a list, a name to type.
 
 Typing narrows the list; Up and Down move through it; Enter opens the folder or takes the file.
+Where a folder is wanted, Enter takes the one that is shown unless another is marked or typed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import dearpygui.dearpygui as dpg
 
 from qr_nodes.ui import theme
-from qr_nodes.ui.modal import Modal, ask
+from qr_nodes.ui.modal import ENTER, Modal, ask
 
 SHOWN = 300
 """Entries in the list at most; typing narrows it."""
@@ -23,12 +24,17 @@ WIDTH, HEIGHT = 640, 340
 
 
 def entries(
-    folder: str, globs: Sequence[str] = (), typed: str = "", save: bool = False
+    folder: str,
+    globs: Sequence[str] = (),
+    typed: str = "",
+    save: bool = False,
+    folders: bool = False,
 ) -> list[tuple[str, bool]]:
     """List a folder: names and whether each is a folder, folders first.
 
     Hidden ones are left out unless a dot is typed. `typed` narrows the list to names that hold
     it, in any case, those that begin with it first; when saving it is a new name, and does not.
+    `folders` leaves out files.
     """
     typed = "" if save else typed.lower()
     found = []
@@ -37,6 +43,7 @@ def entries(
             name = entry.name.lower()
             is_folder = entry.is_dir()
             fits = is_folder or not globs or any(fnmatch(name, glob.lower()) for glob in globs)
+            fits = is_folder if folders else fits
             if fits and typed in name and (typed.startswith(".") or not name.startswith(".")):
                 found.append((not is_folder, not name.startswith(typed), name, entry.name))
     return [(name, not is_file) for is_file, _, _, name in sorted(found)]
@@ -71,7 +78,11 @@ class _Browser:
         self._line = dpg.add_group()
         self._set_name(self.wanted.name)
         word = "Save" if self.wanted.save else "Open"
-        modal.buttons({word: self.enter, "Cancel": modal.close})
+        if self.wanted.folders:
+            modal.buttons({"Choose": self.choose, "Cancel": modal.close})
+            modal.keys |= dict.fromkeys(ENTER, self.enter)
+        else:
+            modal.buttons({word: self.enter, "Cancel": modal.close})
         modal.keys[dpg.mvKey_Up] = partial(self.mark, -1)
         modal.keys[dpg.mvKey_Down] = partial(self.mark, 1)
         self.go(".")
@@ -90,11 +101,14 @@ class _Browser:
     def _list_of(self, folder: str, typed: str = "") -> bool:
         """Read a folder's list; say whether it could be."""
         try:
-            self.listed = entries(folder, self.wanted.globs, typed, self.wanted.save)
+            wanted = self.wanted
+            self.listed = entries(folder, wanted.globs, typed, wanted.save, wanted.folders)
         except OSError as error:
             dpg.set_value(self._fault, f"{folder}: it cannot be opened ({error.strerror}).")
             return False
-        self.marked = -1 if self.wanted.save else 0
+        # Enter without more takes the folder that is shown, where a folder is wanted.
+        new = self.wanted.save or (self.wanted.folders and not typed)
+        self.marked = -1 if new else 0
         return True
 
     def mark(self, step: int) -> None:
@@ -115,8 +129,20 @@ class _Browser:
             self._take(typed)
         elif name:
             self._take(name)
+        elif self.wanted.folders and not typed:
+            self.choose()
         else:
             dpg.set_value(self._fault, "Nothing here is called so.")
+
+    def choose(self) -> None:
+        """Take the folder that is marked, or else the one that is shown."""
+        path = os.path.expanduser(dpg.get_value(self._path))
+        if path == self.folder and self._marks():
+            path = os.path.join(path, self.listed[self.marked][0])
+        if os.path.isdir(path):
+            self.modal.answer(partial(self.done, [os.path.normpath(path)]))
+        else:
+            dpg.set_value(self._fault, f"{path} is no folder.")
 
     def _marks(self) -> bool:
         return 0 <= self.marked < len(self.listed)

@@ -235,11 +235,14 @@ def checkerboard(width: int, height: int, side: int = 6) -> np.ndarray:
     return np.where((rows + columns) % 2, 0.36, 0.27).astype(np.float32)[..., None]
 
 
-def thumbnail(value: Cutout | np.ndarray) -> list[float]:
-    """Give a cutout over checkerboard, or a mask in grey, as the values of an RGBA texture."""
+def thumbnail(value: Cutout | np.ndarray, inside: tuple[int, int] = THUMB) -> list[float]:
+    """Give a cutout over checkerboard, or a mask in grey, as the values of an RGBA texture.
+
+    `inside` is the texture's width and height.
+    """
     import cv2
 
-    width, height = THUMB
+    width, height = inside
     matte = value.tiles if isinstance(value, Cutout) else Tiled(value)
     rows, columns = matte.shape
     # A few points of each spot are enough for a picture of this size, and fast for a large one.
@@ -263,9 +266,9 @@ def thumbnail(value: Cutout | np.ndarray) -> list[float]:
     return picture.ravel().tolist()
 
 
-def blank() -> list[float]:
-    """Give the values of the texture of a node that has no picture yet."""
-    return [0.12, 0.125, 0.14, 1.0] * (THUMB[0] * THUMB[1])
+def blank(inside: tuple[int, int] = THUMB) -> list[float]:
+    """Give the values of a texture where there is no picture yet."""
+    return [0.12, 0.125, 0.14, 1.0] * (inside[0] * inside[1])
 
 
 # ---- themes --------------------------------------------------------------------------------

@@ -31,7 +31,14 @@ class Command:
 
 
 _NAMED = {
-    **{"Esc": "Escape", "Del": "Delete", "=": "Plus", "-": "Minus", "`": "Tilde"},
+    **{
+        "Esc": "Escape",
+        "Del": "Delete",
+        "Enter": "Return",
+        "=": "Plus",
+        "-": "Minus",
+        "`": "Tilde",
+    },
     **{"[": "Open_Brace", "]": "Close_Brace", "\\": "Backslash"},
 }
 

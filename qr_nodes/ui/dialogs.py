@@ -151,6 +151,7 @@ class Wanted:
     name : suggested for a file to be saved
     kinds : what is offered: {"Pictures": ["*.png", …]}; any file where empty
     save : a file to be written; otherwise one, or `many`, to be read
+    folders : a folder is wanted, not a file
     """
 
     title: str
@@ -159,6 +160,7 @@ class Wanted:
     kinds: dict[str, list[str]]
     save: bool
     many: bool
+    folders: bool = False
 
     @property
     def globs(self) -> list[str]:
@@ -189,6 +191,13 @@ def open_files(
     """
     wanted = Wanted(title, _start(app), "", _kinds(patterns), False, many)
     _choose(app, wanted, partial(_remembered, app, done))
+
+
+def open_folder(app, title: str, folder: str, done: Callable[[str], None]) -> None:
+    """Let the user choose a folder, beginning in `folder` if it is there; `done` gets its path."""
+    start = folder if folder and os.path.isdir(folder) else _start(app)
+    wanted = Wanted(title, start, "", {}, False, False, folders=True)
+    _choose(app, wanted, lambda paths: app.attempt(done, paths[0]))
 
 
 def save_file(app, title: str, name: str, patterns: Patterns, done: Callable[[str], None]) -> None:
@@ -244,10 +253,13 @@ def native_dialogs(wanted: Wanted) -> list[list[str]]:
         found.append(["zenity", "--file-selection", f"--title={wanted.title}"])
         found[-1] += [f"--filename={start}", "--separator=\n"]
         found[-1] += ["--save"] if wanted.save else ["--multiple"] if wanted.many else []
-        for name, globs in (*wanted.kinds.items(), ("All files", ["*"])):
+        found[-1] += ["--directory"] if wanted.folders else []
+        offered = [] if wanted.folders else [*wanted.kinds.items(), ("All files", ["*"])]
+        for name, globs in offered:
             found[-1] += [f"--file-filter={name} | {' '.join(_cases(globs))}"]
     if shutil.which("kdialog"):
         kind = "--getsavefilename" if wanted.save else "--getopenfilename"
+        kind = "--getexistingdirectory" if wanted.folders else kind
         filters = [f"{name} ({' '.join(_cases(globs))})" for name, globs in wanted.kinds.items()]
         found.append(["kdialog", "--title", wanted.title, kind, start])
         found[-1] += ["\n".join([*filters, "All files (*)"])] if filters else []

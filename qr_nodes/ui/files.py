@@ -1,8 +1,8 @@
 """Files of the window: open, save, pictures, presets, export, and unsaved work.
 
 State: the graph's file, the graph and a hash of the bytes that it held when it was last read or
-written, the sidecar with unsaved work, the export that runs now, the files that it may replace, and
-the nodes that were copied here last.
+written, the picture of a batch that is being corrected, the sidecar with unsaved work, the export
+that runs now, the files that it may replace, and the nodes that were copied here last.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from qr_nodes.engine import Event, RunRequest
 from qr_nodes.errors import QrNodesError, WriteError, one_line
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.image_io import measure_image
-from qr_nodes.ui import dialogs, recovery, system
+from qr_nodes.ui import correction, dialogs, recovery, system
 from qr_nodes.ui.canvas_edits import ROOT
+from qr_nodes.ui.correction import Correction
 from qr_nodes.ui.sample import start_graph
 from qr_nodes.whole import replacing
 
@@ -58,6 +59,7 @@ class Files:
         self.mark = ""
         self._agreed: set[str] = set()
         self._copied = ""
+        self.correction: Correction | None = None
         self.recovery = recovery.Recovery()
         self._told = ""
         self._stop = threading.Event()
@@ -73,6 +75,8 @@ class Files:
     @property
     def name(self) -> str:
         """What the document is called."""
+        if self.correction:
+            return f"{Path(self.correction.picture).name}, correction"
         return Path(self.path).name if self.path else "Untitled"
 
     def title(self) -> None:
@@ -105,8 +109,14 @@ class Files:
             dialogs.tell(self.app, f"Some of {self.name} could not be read", text)
 
     def save(self, then: Callable[[], None] = lambda: None) -> None:
-        """Save to the graph's file, or ask for one, or what to do if another program changed it."""
-        if not self.path:
+        """Save to the graph's file, or ask for one, or what to do if another program changed it.
+
+        A correction goes beside its picture.
+        """
+        if self.correction:
+            if self.save_correction():
+                then()
+        elif not self.path:
             self.save_as(then)
         elif _hash_of(self.path) in ("", self.mark):
             self._save_as(then, self.path)
@@ -153,7 +163,7 @@ class Files:
         except QrNodesError as error:
             self.app.say(str(error), "error")
             return False
-        self.path, self.saved = os.path.abspath(path), graph
+        self.path, self.saved, self.correction = os.path.abspath(path), graph, None
         self.mark = _hash(qrgraph.dump(graph, os.path.dirname(self.path)))
         self._remember(path)
         files = trust.outside(graph, Path(self.path).parent)
@@ -182,7 +192,7 @@ class Files:
 
     def _use(self, graph: Graph, path: str, mark: str = "", folder: str | os.PathLike = "") -> None:
         """Show a graph; one that came from a folder is asked about what it reads elsewhere."""
-        self.path, self.saved, self.mark = path, graph, mark
+        self.path, self.saved, self.mark, self.correction = path, graph, mark, None
         folder = folder or os.path.dirname(path)
         self._agreed.clear()
         strange = self._strange(graph, folder) if folder else {}
@@ -239,6 +249,46 @@ class Files:
     def _know(self, marks: Iterable[str]) -> None:
         self.app.attempt(self.app.settings.know, list(marks))
 
+    # ---- corrections -----------------------------------------------------------------------
+
+    def correct(self, base: Graph, picture: str) -> None:
+        """Open a picture with a batch's graph and its own .qredit file, to be corrected."""
+        self._sure(partial(self._correct, base, picture))
+
+    def _correct(self, base: Graph, picture: str) -> None:
+        began, graph = correction.begun(base, picture)
+        self._use(graph, "")
+        self.correction = began
+        self.title()
+        self.app.canvas.select(graph.of_type("brush_edit")[-1:])
+        self.app.say(f"Correct {Path(picture).name}: Ctrl+S saves that beside it.")
+
+    def save_correction(self) -> bool:
+        """Save what differs for the picture that is being corrected, and have it done again."""
+        began, graph = self.correction, self.app.document.graph
+        if began is None:
+            self.app.say("Double-click a picture in the Batch panel to correct it.")
+            return False
+        try:
+            file = correction.save(began, graph)
+        except QrNodesError as error:
+            self.app.say(str(error), "error")
+            return False
+        self.saved = graph
+        self.title()
+        what = "No correction is left" if file is None else f"Saved {file.name}"
+        self.app.say(f"{what}. {self.app.batch.corrected(began.picture)}", "good")
+        return True
+
+    def back(self, graph: Graph, path: str, saved: Graph | None, mark: str) -> None:
+        """Open a batch's graph again, with the file it has and what that holds."""
+        self._sure(partial(self._back, graph, path, saved, mark))
+
+    def _back(self, graph: Graph, path: str, saved: Graph | None, mark: str) -> None:
+        self._use(graph, path, mark)
+        self.saved = saved
+        self.title()
+
     def _open_first(self, paths: list[str]) -> None:
         self.open_path(paths[0])
 
@@ -292,10 +342,16 @@ class Files:
         dialogs.open_files(self.app, "Open Picture", PICTURES, self.dropped)
 
     def dropped(self, paths: list[str]) -> None:
-        """Take files that were dropped, pasted or chosen: a graph is opened, a picture loaded."""
+        """Take files that were dropped, pasted or chosen.
+
+        A graph is opened, a picture loaded, a folder is for the Batch panel.
+        """
         path = paths[0]
         if path.endswith(".qrgraph"):
             self._sure(lambda: self.open_path(path))
+            return
+        if os.path.isdir(path):
+            self.app.batch.take(path)
             return
         graph = self.app.document.graph
         loads = graph.of_type("load")
@@ -464,7 +520,7 @@ class Files:
     def quit(self) -> None:
         """Close the window, after asking about unsaved edits."""
         if not self.app.modal:
-            self._sure(dpg.stop_dearpygui)
+            self.app.batch.sure(lambda: self._sure(dpg.stop_dearpygui))
 
     def end(self) -> None:
         """End cleanly: the export stops, nothing is left to recover."""

@@ -15,7 +15,9 @@ from pathlib import Path
 UNAVAILABLE = 3
 
 
-def choose(title: str, folder: str, name: str, kinds: dict, save: bool, many: bool) -> list:
+def choose(
+    title: str, folder: str, name: str, kinds: dict, save: bool, many: bool, folders: bool
+) -> list:
     """Show the system's file dialog through Tk; give the paths chosen, none if cancelled.
 
     `kinds` says what is offered: {"Pictures": ["*.png", …]}.
@@ -31,6 +33,9 @@ def choose(title: str, folder: str, name: str, kinds: dict, save: bool, many: bo
     root.attributes("-topmost", True)
     options = {"title": title, "initialdir": folder or None, "parent": root}
     offered = [(kind, " ".join(globs)) for kind, globs in kinds.items()]
+    if folders:
+        found = filedialog.askdirectory(mustexist=True, **options)
+        return [found] if found else []
     options["filetypes"] = [*offered, ("All files", "*")]
     if save:
         found = filedialog.asksaveasfilename(initialfile=name, **options)

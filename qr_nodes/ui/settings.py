@@ -40,6 +40,25 @@ Background = Literal[
 Pixels = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 
 
+class BatchChoices(msgspec.Struct, frozen=True):
+    """What the last batch was asked for: see `qr_nodes.batch.Batch`; texts are "" by default.
+
+    Attributes
+    ----------
+    folder, out : the pictures' and the results' folder
+    pattern : which pictures, separated by spaces
+    name, format : of results
+    edits : apply the .qredit files beside pictures
+    """
+
+    folder: str = ""
+    out: str = ""
+    pattern: str = ""
+    name: str = ""
+    format: str = ""
+    edits: bool = True
+
+
 class Settings(msgspec.Struct, frozen=True):
     """The choices, with their defaults.
 
@@ -60,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True):
     brush : its size, hardness and opacity
     edge_aware, smoothing : of the brush as well
     minimap : the canvas shows one
+    batch : what the last one was asked for
     welcome : the first start's words are still to be shown
     """
 
@@ -80,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True):
     edge_aware: Share = 0.0
     smoothing: Share = 0.0
     minimap: bool = False
+    batch: BatchChoices = BatchChoices()
     welcome: bool = True
 
 

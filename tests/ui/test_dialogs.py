@@ -445,6 +445,55 @@ def test_a_folder_that_is_gone_is_no_place_to_save_in(app, pictures, given, no_n
     assert not given
 
 
+def open_folder(app, folder, given):
+    dialogs.open_folder(app, "Folder", str(folder), given.append)
+
+
+def test_a_folder_dialog_lists_folders_only_and_enter_takes_the_one_shown(
+    app, pictures, given, no_native
+):
+    open_folder(app, pictures, given)
+    assert list(app.items("mvSelectable")) == ["A folder/", "b folder/"]
+    app.press(ENTER)
+    assert given == [str(pictures)]
+
+
+def test_in_a_folder_dialog_enter_opens_what_is_marked_or_typed(app, pictures, given, no_native):
+    open_folder(app, pictures, given)
+    app.press(DOWN)
+    app.press(ENTER)
+    assert app.modal and not given
+    app.press(ENTER)
+    assert given == [str(pictures / "A folder")]
+    open_folder(app, pictures, given)
+    typed(app, "b f")
+    app.press(ENTER)
+    app.press(ENTER)
+    assert given[-1] == str(pictures / "b folder")
+    open_folder(app, pictures, given)
+    typed(app, str(pictures / "A folder"))
+    app.press(ENTER)
+    app.press(ENTER)
+    assert given[-1] == str(pictures / "A folder")
+
+
+def test_the_button_of_a_folder_dialog_takes_what_is_marked(app, pictures, given, no_native):
+    open_folder(app, pictures, given)
+    app.press(DOWN)
+    app.press(DOWN)
+    app.click("Choose")
+    assert given == [str(pictures / "b folder")]
+
+
+def test_a_folder_that_goes_before_it_is_chosen_is_refused(app, pictures, given, no_native):
+    open_folder(app, pictures, given)
+    app.press(DOWN)
+    (pictures / "A folder").rmdir()
+    app.click("Choose")
+    assert f"{pictures / 'A folder'} is no folder." in app.items("mvText")
+    assert app.modal and not given
+
+
 # ---- the system's dialog -------------------------------------------------------------------
 
 
@@ -517,6 +566,16 @@ def test_the_desktops_own_dialog_comes_first(monkeypatch):
     assert "Pictures (*.png *.PNG)\nAll files (*)" in kde
     assert "--file-filter=Pictures | *.png *.PNG" in gnome
     assert gnome[0] == "zenity" and f"--filename=/a{os.sep}" in gnome and "--multiple" in gnome
+
+
+def test_the_desktops_own_dialogs_are_asked_for_a_folder(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(dialogs.shutil, "which", lambda name: name)
+    monkeypatch.setenv("XDG_CURRENT_DESKTOP", "GNOME")
+    wanted = dialogs.Wanted("Folder", "/a", "", {}, False, False, folders=True)
+    gnome, kde = dialogs.native_dialogs(wanted)
+    assert "--directory" in gnome and not any("filter" in word for word in gnome)
+    assert "--getexistingdirectory" in kde
 
 
 def test_tk_shows_the_systems_dialog_on_other_systems(monkeypatch):

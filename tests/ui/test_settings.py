@@ -72,6 +72,7 @@ def test_a_damaged_file_gives_defaults_and_is_kept_aside(home, damage):
 
 def test_a_field_that_is_wrong_spoils_no_other(home):
     raw = {"memory": -5, "color": "red", "minimap": True, "window": ["wide", 3]}
+    raw["batch"] = {"folder": 5}
     (home / "settings.json").write_text(json.dumps(raw))
     assert Store().now == Settings(minimap=True)
     assert json.loads((home / "settings.json.bad").read_bytes()) == raw
