@@ -21,6 +21,7 @@ FOLDERS = {
     "name": "--name",
     "again": "--again",
     "dry_run": "--dry-run",
+    "scheduler": "--scheduler",
 }
 """Options that are about folders only."""
 
@@ -45,6 +46,10 @@ OPTIONS = [
                  help="Pictures to work on side by side; by default one for each core."),
     click.option("--memory", metavar="SIZE",
                  help="What the program should stay within, as in 4G; by default half of all."),
+    click.option("--scheduler", metavar="ADDRESS",
+                 help="Run on a Dask cluster, as in tcp://HOST:8786, or 'local' for a try."),
+    click.option("--workers", type=click.IntRange(1, 64),
+                 help="Processes of --scheduler local; by default one for each core."),
 ]  # fmt: skip
 
 
@@ -71,12 +76,18 @@ def run_many(
     no_edits: bool,
     jobs: int | None,
     memory: str | None,
+    scheduler: str | None,
+    workers: int | None,
     **how,
 ) -> int:
     """Run a graph over folders or several files, tell of it, and give the exit code."""
     from qr_nodes import batch
     from qr_nodes.batch.many import budget, output_folder
 
+    if workers and scheduler != "local":
+        raise click.UsageError("--workers is for --scheduler local.")
+    if jobs and scheduler:
+        raise click.UsageError("--jobs is for this machine alone; workers have --nthreads.")
     folders = [path for path in inputs if os.path.isdir(path)]
     jobs, bytes = jobs or batch.default_jobs(), size(memory)
     engine = batch.cli_engine(cached=cached, lanes=jobs)
@@ -99,9 +110,16 @@ def run_many(
             return _list(one, found, folders)
         if sys.stderr.isatty() and not quiet and found.left_out:
             _say(f"Left out, as no picture read here: {_counted(found.left_out)}.")
-        results = batch.run_batch(
-            one, found, jobs=jobs, room=batch.Room(budget(bytes)), on_error=on_error
-        )
+        if scheduler:
+            from qr_nodes.batch import cluster
+
+            results = cluster.run_batch(
+                one, found, scheduler=scheduler, workers=workers, cached=cached, memory=bytes,
+                on_error=on_error,
+            )  # fmt: skip
+        else:
+            room = batch.Room(budget(bytes))
+            results = batch.run_batch(one, found, jobs=jobs, room=room, on_error=on_error)
         return _tell(graph, results, len(found.pictures), folders, as_json, quiet, report)
     finally:
         engine.close()

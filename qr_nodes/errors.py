@@ -8,6 +8,7 @@ QrNodesError
 ├── WriteError     a file that cannot be written
 ├── ModelError     weights: missing, damaged, not what they claim, cannot be fetched
 ├── DeviceError    a device or its provider that cannot run
+├── ClusterError   other machines: out of reach, of another version, without a shared folder
 └── NodeError      a node that failed for a reason nobody foresaw
 
 `Cancelled` is not an error: it says that nobody wants the result any more.
@@ -80,6 +81,10 @@ class ModelError(QrNodesError):
 
 class DeviceError(QrNodesError):
     """A device, or the provider that drives it, cannot run."""
+
+
+class ClusterError(QrNodesError):
+    """Other machines cannot be reached, or cannot take part in a run."""
 
 
 class NodeError(QrNodesError):

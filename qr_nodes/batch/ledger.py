@@ -132,7 +132,7 @@ class Ledger:
         self._turn = turn
         try:
             self.read()
-            self._settle()
+            self.settle()
             self._compact()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, flags, 0o666)
@@ -245,7 +245,7 @@ class Ledger:
                 os.fsync(self._file)
             self._torn = False
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Rename parts that have a line; delete the others."""
         waiting = {line.part: line for line in self.last.values()}
         for path in self.parts.iterdir():

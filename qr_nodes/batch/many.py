@@ -172,10 +172,11 @@ class Batch:
         id: int = 0,
         emit: Callable[[Event], None] = lambda event: None,
         stopped: Callable[[], bool] = lambda: False,
+        run: Callable[..., Result] = run_one,
     ) -> Result:
-        """Compute what a picture needs into parts; raises Cancelled if stopped."""
+        """Compute what a picture needs into parts, or have `run` do so; raises Cancelled."""
         try:
-            result = run_one(
+            result = run(
                 self.engine,
                 task.graph,
                 task.picture.path,
@@ -266,11 +267,7 @@ class Batch:
         )
         if line is not None and line.picture == picture.place:
             self.engine.files.learn(picture.path, *line.read, line.read_digest)
-        graph = bind(graph, picture.path, outs)
-        for id in outs:
-            graph = graph.set_param(id, "overwrite", True)
-        keys = self.engine.keys(RunRequest(graph, tuple(outs)))
-        return {id: keys[id].hex() for id in outs}
+        return keys_of(self.engine, graph, picture.path, outs)
 
     def _check(self, picture: Picture, graph: Graph, node: str, out: str) -> None:
         """Refuse to write over what is not ours, or into a folder of pictures."""
@@ -307,6 +304,15 @@ class Batch:
     def _discard(self, task: Task) -> None:
         for part in task.parts.values():
             Path(part).unlink(missing_ok=True)
+
+
+def keys_of(engine: Engine, graph: Graph, path: str, outs: Mapping[str, str]) -> dict[str, str]:
+    """Give the key of each Export for a picture, as if it wrote to a path of `outs`."""
+    graph = bind(graph, path, outs)
+    for id in outs:
+        graph = graph.set_param(id, "overwrite", True)
+    keys = engine.keys(RunRequest(graph, tuple(outs)))
+    return {id: keys[id].hex() for id in outs}
 
 
 def _within(path: str, folder: str) -> bool:
@@ -406,7 +412,7 @@ def run_batch(
     stop, number = threading.Event(), count()
     try:
         with batch:
-            yield from _until_error(
+            yield from only_until_error(
                 overlapped(
                     lambda p: batch.do(p, room, next(number), emit, stop.is_set),
                     found.pictures,
@@ -436,15 +442,15 @@ def _run_list(graph, ins, outs, engine, emit, jobs, room, edits, on_error) -> It
 
     try:
         if jobs == 1:  # on this thread, as each is asked for
-            yield from _until_error(map(do, range(size)), stop, on_error)
+            yield from only_until_error(map(do, range(size)), stop, on_error)
         else:
-            yield from _until_error(overlapped(do, range(size), jobs, stop), stop, on_error)
+            yield from only_until_error(overlapped(do, range(size), jobs, stop), stop, on_error)
     finally:
         if own:
             own.close()
 
 
-def _until_error(results: Iterator[Result], stop: threading.Event, on_error: str):
+def only_until_error(results: Iterator[Result], stop: threading.Event, on_error: str):
     """Pass results on; after one that failed, if so wished, only those that are done already."""
     try:
         for result in results:

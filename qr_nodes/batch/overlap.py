@@ -91,9 +91,16 @@ class Room:
 
 
 def overlapped(
-    do: Callable[[Any], Any], items: Iterable, jobs: int, stop: threading.Event
+    do: Callable[[Any], Any],
+    items: Iterable,
+    jobs: int,
+    stop: threading.Event,
+    ahead: Callable[[], int] | None = None,
 ) -> Iterator[Any]:
     """Give `do(item)` for each item as they are done, `jobs` at a time.
+
+    `ahead` says again and again how many may have been begun; by default twice as many, so that
+    no job waits for whoever takes the results.
 
     When the iterator is closed, or `do` raises, `stop` is set, and those under way are waited for.
     What raises `Cancelled` gives nothing.
@@ -102,8 +109,8 @@ def overlapped(
     waiting: set[Future] = set()
     try:
         while True:
-            # As many wait as run, so that no job waits for whoever takes the results.
-            while len(waiting) < 2 * jobs and not stop.is_set():
+            most = 2 * jobs if ahead is None else ahead()
+            while len(waiting) < most and not stop.is_set():
                 try:
                     waiting.add(pool.submit(do, next(items)))
                 except StopIteration:
