@@ -108,6 +108,10 @@ class Listing(msgspec.Struct, forbid_unknown_fields=True):
     models: dict[FileName, Model]
 
 
+# msgspec crashes where two threads at once are the first to use these types.
+msgspec.json.Decoder(Listing)
+
+
 def models() -> dict[str, Model]:
     """Give every model by name: the package's, then the user's own."""
     return packaged() | own()

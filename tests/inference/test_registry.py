@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import tomllib
 
 import msgspec
@@ -85,3 +87,24 @@ def test_without_a_home_of_its_own_the_systems_folders_are_used(monkeypatch):
     monkeypatch.delenv("QR_NODES_HOME")
     assert "qr-nodes" in resources.data_folder().parts
     assert resources.cache_folder("models").name == "models"
+
+
+def test_several_threads_may_be_the_first_to_read_the_list():
+    code = """
+import importlib, sys, threading
+from qr_nodes.inference import registry
+sys.setswitchinterval(1e-6)
+for _ in range(100):
+    importlib.reload(registry)  # so that its types are new ones
+    start = threading.Barrier(4)
+    def read():
+        start.wait()
+        registry.packaged.__wrapped__()
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+print("whole")
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "whole\n")
