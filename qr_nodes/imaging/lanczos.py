@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import cv2
@@ -12,6 +12,11 @@ from PIL import Image
 from qr_nodes.imaging.strips import THREADS, in_order, strips
 
 LOBES = 3
+ROWS = 8
+"""Rows that one product gives."""
+ALONE = 1 << 18
+"""Multiplications up to which BLAS keeps a product to one thread. The last bits of a larger one
+follow from how many threads there are: machines with other cores would give other files."""
 
 
 def shrink_rgb(
@@ -83,22 +88,35 @@ def resize_unit(
     -------
     resized : (height, width) float32 in [0, 1]
     """
-    starts, taps = _taps(plane.shape[1], width)
-    across = cv2.gemm(plane, _band(starts, taps, 0, plane.shape[1]), 1, None, 0, flags=cv2.GEMM_2_T)
-    starts, taps = _taps(plane.shape[0], height)
-    resized = np.empty((height, width), np.float32)
-    for strip, _, _ in strips(height, width):
+    across = np.empty((width, plane.shape[0]), np.float32)
+    for _ in _stretch(np.ascontiguousarray(plane.T), across):
         checkpoint()
-        # A strip of a much enlarged mask looks at few of its rows: the product stays thin.
-        first, last = starts[strip][0], starts[strip][-1] + taps.shape[1]
-        last = min(last, plane.shape[0])
-        weights = _band(starts[strip], taps[strip], first, last)
-        # OpenCV's product: numpy's waits for its threads when other work has the cores.
-        part = cv2.gemm(weights, across[first:last], 1, None, 0, resized[strip])
+    across = np.ascontiguousarray(across.T)
+    resized = np.empty((height, width), np.float32)
+    for part in _stretch(across, resized):
+        checkpoint()
         part -= np.float32(margin)
         part *= np.float32(1 / (1 - 2 * margin))
         np.clip(part, 0, 1, out=part)
     return resized
+
+
+def _stretch(plane: np.ndarray, out: np.ndarray) -> Iterator[np.ndarray]:
+    """Resize the columns of a plane to those of `out`; give each part of it that is done."""
+    starts, taps = _taps(len(plane), len(out))
+    for strip, _, _ in strips(*out.shape):
+        for top in range(strip.start, strip.stop, ROWS):
+            rows = slice(top, min(top + ROWS, strip.stop))
+            # A few rows of a much enlarged mask look at few of its own: the product stays thin.
+            first, last = starts[rows][0], starts[rows][-1] + taps.shape[1]
+            last = min(last, len(plane))
+            weights = _band(starts[rows], taps[rows], first, last)
+            step = max(ALONE // weights.size, 1)
+            for left in range(0, out.shape[1], step):
+                part = slice(left, left + step)
+                # OpenCV's product: numpy's waits for its threads when other work has the cores.
+                out[rows, part] = cv2.gemm(weights, plane[first:last, part], 1, None, 0)
+        yield out[strip]
 
 
 def in_bytes(color: np.ndarray) -> np.ndarray:

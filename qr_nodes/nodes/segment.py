@@ -52,7 +52,7 @@ def _identity(params: Mapping[str, Any]) -> str:
     return repr([(m.checksum, *m.preprocessing, m.stretch) for m in _models(params["model"])])
 
 
-@node("Segment", category="Matte", version=2, full_scale=True, outside=_identity)
+@node("Segment", category="Matte", version=3, full_scale=True, outside=_identity)
 def segment(
     cutout: Cutout,
     *,

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -73,3 +77,21 @@ def test_work_stops_between_strips(monkeypatch):
     calls = []
     with pytest.raises(Stop):
         shrink_rgb(np.zeros((200, 100, 3), np.uint8), None, 8, 8, checkpoint=third_time)
+
+
+def test_a_mask_is_the_same_whatever_the_number_of_threads():
+    code = """
+import hashlib
+import numpy as np
+from qr_nodes.imaging.lanczos import resize_unit
+mask = np.random.default_rng(0).random((320, 320)).astype(np.float32)
+for shape in ((512, 512), (1000, 4096), (150, 2500)):
+    print(hashlib.sha256(resize_unit(mask, *shape).tobytes()).hexdigest())
+"""
+    said = set()
+    for threads in "12":
+        env = {**os.environ, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        said.add(done.stdout)
+    assert len(said) == 1
