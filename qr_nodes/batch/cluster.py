@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from importlib import metadata
 from itertools import count
 from pathlib import Path
@@ -50,8 +50,8 @@ MOST = 256
 """Pictures that may be under way at once, whatever the number of workers."""
 END = 5
 """Seconds that a stopped run waits for workers to lay down what they are at."""
-PIXELS = ("numpy", "opencv-python", "Pillow", "onnxruntime")
-"""Packages that decide about pixels."""
+PIXELS = ("numpy", "opencv-python", "Pillow", "pillow-heif", "onnxruntime", "zlib-ng")
+"""Packages that decide about pixels, and about the bytes that they are packed into."""
 
 
 # ---- the client ----------------------------------------------------------------------------
@@ -344,8 +344,9 @@ def _renamed(result: Result, names: Mapping[str, str]) -> Result:
     return replace(result, input=plain(result.input), nodes=nodes)
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Give the version of this program, and of the packages that decide about pixels."""
+    """Give the version of this program, and of the packages that decide about files."""
     found = {"qr-nodes": __version__}
     for name in PIXELS:
         with contextlib.suppress(metadata.PackageNotFoundError):

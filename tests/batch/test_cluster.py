@@ -222,18 +222,28 @@ def test_a_scheduler_out_of_reach_is_one_sentence(place, away, photos, tmp_path,
     assert time.monotonic() - began < 5 and not (tmp_path / "away").exists()
 
 
-def test_a_scheduler_without_workers_is_not_waited_for(away, photos, tmp_path, monkeypatch, home):
+def test_whoever_is_gone_is_not_waited_for_in_vain(away, noise, tmp_path, monkeypatch, home):
     monkeypatch.setattr(cluster, "ARRIVAL", 0.5)
     crew = Crew(tmp_path, home)
     try:
         with pytest.raises(ClusterError, match=r"no worker has come within 0\.5 s\. Start some"):
-            list(away(photos, crew.address))
+            list(away(noise, crew.address))
+        (only,) = crew.hire(1)
+        monkeypatch.setattr(cluster, "PATIENCE", 1)
+        results = away(noise, crew.address)
+        next(results)
+        only.kill()
+        with pytest.raises(
+            ClusterError, match=r"no worker has been there for 1 s\. Start some and"
+        ):
+            for _ in range(24):
+                next(results)
         crew.hire(1)
-        results = away(photos, crew.address)
+        results = away(noise, crew.address)
         next(results)
         crew.processes[0].kill()
         with pytest.raises(ClusterError, match=r"the scheduler is gone\. Start it, and run the"):
-            for _ in range(9):
+            for _ in range(24):
                 next(results)
         assert parts(tmp_path / "away") == []
     finally:

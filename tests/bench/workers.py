@@ -43,6 +43,16 @@ session.predict = predict
 """
 
 
+class Timed(Batch):
+    """A batch that knows when its first picture was begun."""
+
+    began = 0.0
+
+    def plan(self, picture):
+        self.began = self.began or time.perf_counter()
+        return super().plan(picture)
+
+
 @contextmanager
 def workers(number: int, folder: Path, seconds: float):
     """Give the address of a scheduler with sleepy workers."""
@@ -78,22 +88,14 @@ def rate(number: int, folder: Path, seconds: float, each: int) -> float:
                     cat.putpixel((0, 0), (place % 256, place // 256, 0))
                     cat.save(file)
             engine = cli_engine()
-            batch = Batch(load_graph("quick"), out / str(share), [file.parent], engine=engine)
+            batch = Timed(load_graph("quick"), out / str(share), [file.parent], engine=engine)
             found = find_pictures([file.parent])
-            began = 0.0
-
-            def counted(plan=batch.plan):
-                nonlocal began
-                began = began or time.perf_counter()
-                return plan
-
-            batch.plan = lambda picture, first=counted: first()(picture)
             results = cluster.run_batch(batch, found, scheduler=address, cached=False)
             for result in results:
                 assert result.error is None, result.error
                 ended = time.perf_counter()
             engine.close()
-    return number * each / (ended - began)
+    return number * each / (ended - batch.began)
 
 
 def main() -> None:
@@ -109,9 +111,8 @@ def main() -> None:
         for number in asked.workers:
             found = rate(number, Path(folder), asked.seconds, asked.each)
             first = first or found / number
-            print(
-                f"{number} workers: {found:.2f} pictures/s, {found / number / first:.3f} of linear"
-            )
+            linear = found / number / first
+            print(f"{number} workers: {found:.2f} pictures/s, {linear:.3f} of linear", flush=True)
 
 
 if __name__ == "__main__":
