@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import distributed
 import numpy as np
@@ -300,6 +301,17 @@ def test_a_picture_that_kills_workers_is_given_up():
     assert str(fault) == (
         "4 workers were lost that had it. Give workers more memory, or leave the picture out."
     )
+
+
+def test_workers_that_come_during_a_run_are_used(graph, tmp_path):
+    there: dict[str, int] = {}
+    client = SimpleNamespace(nthreads=lambda: there)
+    batch = Batch(graph, tmp_path / "out", engine=cli_engine())
+    crew = cluster._Crew(client, batch, "tcp://x:1", True, None)
+    for threads, window in ((1, 2), (0, 1), (6, 12), (900, 256)):
+        there["one"], crew.looked = threads, 0.0
+        assert crew.window() == window
+    batch.engine.close()
 
 
 def test_errors_travel_whole():
