@@ -7,6 +7,7 @@ ledger.py    what an output folder holds, and what it was made from
 overlap.py   several pictures side by side, within cores and memory
 many.py      all of it together
 report.py    what came of each picture, as JSON or CSV
+cluster.py   all of it on several machines, with Dask
 """
 
 from qr_nodes.batch.find import Found, Picture, find_pictures, picture_at
