@@ -310,3 +310,12 @@ def test_what_is_no_file_does_not_hold_the_window_up(kind, files, tmp_path, monk
     os.mkfifo(path) if kind == "fifo" else path.symlink_to("/dev/zero")
     files.open_path(str(path))
     assert "cannot be read" in files.app.said[-1] or "larger than" in files.app.said[-1]
+
+
+def test_opening_writes_nothing_beside_the_graph(files, strange):
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in [strange]}
+    files.open_path(str(strange))
+    files.app.asked[-1][1]["Read Them"]()
+    assert files.app.document.settle()
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+    assert os.listdir(strange.parent) == [strange.name]
