@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -414,21 +415,23 @@ def run_batch(
     `stop`, set by any thread, ends the run as closing the iterator does. It is set at the end.
     """
     stop, number = stop or threading.Event(), count()
-    try:
-        with batch:
-            yield from only_until_error(
-                overlapped(
-                    lambda p: batch.do(p, room, next(number), emit, stop.is_set),
-                    found.pictures,
-                    jobs,
-                    stop,
-                ),
-                stop,
-                on_error,
-            )
-    finally:
+    with ExitStack() as stack:
         if close:
-            batch.engine.close()
+            stack.callback(batch.engine.close)
+        stack.enter_context(batch)
+        if close:  # an Export that was given up may end its part after all, until the engine ends
+            stack.callback(batch.ledger.settle)
+            stack.callback(batch.engine.close)
+        yield from only_until_error(
+            overlapped(
+                lambda p: batch.do(p, room, next(number), emit, stop.is_set),
+                found.pictures,
+                jobs,
+                stop,
+            ),
+            stop,
+            on_error,
+        )
 
 
 def _run_list(graph, ins, outs, engine, emit, jobs, room, edits, on_error) -> Iterator[Result]:
