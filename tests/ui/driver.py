@@ -86,6 +86,7 @@ class Window:
 
     def type(self, text: str) -> None:
         self.do("type", "--delay", "30", text)
+        time.sleep(0.06 * len(text))  # a letter takes two frames, whenever they are drawn
 
     def drag(self, start, end, steps=12) -> None:
         self.move(*start)
