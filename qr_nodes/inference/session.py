@@ -188,7 +188,7 @@ def _rest_after(key, session: Any, model: Model, how: Any, turn: threading.Lock)
                     _run(session, _fed(nothing, model, _input(session)), how)
 
     timer = _rests[key] = threading.Timer(IDLE, rest)
-    timer.daemon = True
+    timer.name, timer.daemon = "qr-nodes inference rests", True
     timer.start()
 
 
