@@ -1,14 +1,11 @@
 """Run a network on a device: load it once, stop when asked, and never trust what comes out.
 
 State: `_sessions`, the networks last used, ready to run, by weights and device; `_failed`, what
-went wrong on a device that is no CPU; `_turns`, one lock per device; `_rests`, who will give a
-network's memory back, by weights and device.
+went wrong on a device that is no CPU; `_turns`, one lock per device.
 """
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
 import threading
 import time
@@ -29,10 +26,6 @@ KEPT = 2
 """Networks that stay loaded: a large one takes a gigabyte."""
 POLL = 0.02
 """Seconds between two looks at whether the result is still wanted."""
-SHRINK = "memory.enable_memory_arena_shrinkage", "cpu:0"
-"""Tells onnxruntime to give memory back when a run ends."""
-IDLE = 2.0
-"""Seconds without a run after which the memory of one is given back."""
 APART = 8
 """How many times smaller or larger than its picture a matte may be: some networks stop early."""
 SLACK = 0.01
@@ -41,7 +34,6 @@ SLACK = 0.01
 _sessions: OrderedDict[tuple[str, str], Any] = OrderedDict()
 _failed: dict[tuple[str, str], str] = {}
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-_rests: dict[tuple[str, str], threading.Timer] = {}
 
 
 def predict(
@@ -50,6 +42,7 @@ def predict(
     rgb: np.ndarray,
     device: Device = CPU,
     checkpoint: Callable[[], None] = lambda: None,
+    more: bool = False,
 ) -> np.ndarray:
     """Give a network's matte for a picture of the network's own size.
 
@@ -63,6 +56,8 @@ def predict(
         What to run it on. Another than the CPU that failed once is not tried again.
     checkpoint : callable
         Called every 20 ms; what it raises stops the network and is passed on.
+    more : bool
+        Another picture follows at once: the memory that this run took is kept for it.
 
     Returns
     -------
@@ -82,7 +77,7 @@ def predict(
             raise _Fault(_failed[key])
         if device.reason:
             raise _Fault(device.reason)
-        raw = _raw(model, weights, rgb, device, checkpoint)
+        raw = _raw(model, weights, rgb, device, checkpoint, more)
         return _matte(_sized(raw, rgb.shape), model.output)
     except _Fault as fault:
         if device.kind == "cpu" and device.plugin is None:
@@ -139,7 +134,7 @@ class _Fault(Exception):
     """Why a network did not run or what was wrong with what it gave, as a sentence."""
 
 
-def _raw(model, weights, rgb, device, checkpoint) -> np.ndarray:
+def _raw(model, weights, rgb, device, checkpoint, more) -> np.ndarray:
     """Wait for the device's turn, load the network if need be, and run it; stop when asked."""
     key, turn = (model.checksum, device.name), _turns[device.name]
     while not turn.acquire(timeout=POLL):
@@ -155,8 +150,8 @@ def _raw(model, weights, rgb, device, checkpoint) -> np.ndarray:
             )
         _keep(key, session)
         feed, how = _fed(rgb, model, _input(session)), runtime().RunOptions()
-        if device.provider == CPU.provider:
-            _rest_after(key, session, model, how, turn)
+        if device.provider == CPU.provider and not more:
+            how.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
         def stop():
             how.terminate = True
@@ -164,40 +159,6 @@ def _raw(model, weights, rgb, device, checkpoint) -> np.ndarray:
         return _planes(_patiently(lambda: _run(session, feed, how), stop, checkpoint))
     finally:
         turn.release()
-
-
-def _rest_after(key, session: Any, model: Model, how: Any, turn: threading.Lock) -> None:
-    """Have the memory of a run given back: by that run, or where that is cheaper, when idle.
-
-    Fresh memory costs a sixth of an inference. A flexible network's can be given back by a run
-    on next to nothing, so it waits for the next picture; others give it back at once.
-    """
-    if old := _rests.pop(key, None):
-        old.cancel()
-    if not model.flexible:
-        how.add_run_config_entry(*SHRINK)
-        return
-
-    def rest():
-        with turn:
-            if _rests.get(key) is timer and _sessions.get(key) is session:
-                how = runtime().RunOptions()
-                how.add_run_config_entry(*SHRINK)
-                with contextlib.suppress(_Fault):
-                    nothing = np.zeros((32, 32, 3), np.uint8)
-                    _run(session, _fed(nothing, model, _input(session)), how)
-
-    timer = _rests[key] = threading.Timer(IDLE, rest)
-    timer.name, timer.daemon = "qr-nodes inference rests", True
-    timer.start()
-
-
-@atexit.register
-def _settle() -> None:
-    """Leave no thread inside onnxruntime when the process ends: it would abort it."""
-    for timer in list(_rests.values()):
-        timer.cancel()
-        timer.join()
 
 
 def _keep(key: tuple[str, str], session: Any) -> None:
@@ -234,8 +195,8 @@ def _options(device: Device) -> Any:
     options.intra_op_num_threads = _cores()
     # Threads that wait by spinning take the cores from the rest of the program.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Memory in one piece saves a quarter of the time. It would stay (0.4 GB for u2netp, 2 GB at
-    # 1024²) until the end of the process: see `_rest_after`.
+    # Memory in one piece saves a quarter of the time; after a picture's last run it is given back,
+    # or it would stay (0.4 GB for u2netp, 2 GB at 1024²). That costs the next one a ninth of a run.
     options.enable_cpu_mem_arena = device.provider == CPU.provider
     # A plan of all memory is taken beside what a run has anyway: u2netp peaked at 393 MiB with it
     # and at 356 without, in the same time. DirectML allows none.

@@ -137,7 +137,8 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     ]
     answers = []
     for place, (model, look) in enumerate(shown):
-        answers.append(_raw(asked, model, look))
+        more = any(model is next_ for next_, _ in shown[place + 1 : place + 2])
+        answers.append(_raw(asked, model, look, more))
         if place == 0 and answers[0].max() < FAINT:
             job.note("Nothing was found in this picture, so all of it is transparent.")
             return np.zeros(shape, np.float32)
@@ -196,7 +197,7 @@ def _drawn(asked, matte: np.ndarray, edges: float, within) -> np.ndarray:
     return found
 
 
-def _raw(asked, model, look: Look) -> np.ndarray:
+def _raw(asked, model, look: Look, more: bool = False) -> np.ndarray:
     """Give a network's own answer, kept apart; if a GPU fails, the CPU does it and says so."""
     from qr_nodes.inference import devices, session
 
@@ -220,7 +221,7 @@ def _raw(asked, model, look: Look) -> np.ndarray:
             if small != size:  # enlarging would have made neighbours agree
                 rgb = shown(*size)
             path = _weights(model, job)
-            matte = session.predict(model, path, rgb, chosen, job.checkpoint)
+            matte = session.predict(model, path, rgb, chosen, job.checkpoint, more)
             return np.ascontiguousarray(matte[:, ::-1]) if look.mirrored else matte
 
         # Plug-ins for the CPU compute in their own way: kept apart from the CPU itself.

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import threading
 from collections import OrderedDict, defaultdict
 
@@ -7,7 +5,7 @@ import numpy as np
 import pytest
 
 from qr_nodes.errors import Cancelled, DeviceError, ModelError
-from qr_nodes.inference import registry, session
+from qr_nodes.inference import session
 from qr_nodes.inference.devices import CPU, Device
 from qr_nodes.inference.registry import Model
 
@@ -177,34 +175,3 @@ def test_waiting_for_a_device_can_be_stopped(onnx_file):
 
 def test_a_benchmark_gives_seconds(onnx_file):
     assert 0 < session.benchmark(model(), onnx_file("matte"), runs=3) < 60
-
-
-def test_a_flexible_networks_memory_is_given_back_once_it_is_idle(weights, monkeypatch):
-    monkeypatch.setattr(session, "IDLE", 0.05)
-    runs, run = [], session._run
-    monkeypatch.setattr(
-        session, "_run", lambda net, feed, how: runs.append(feed) or run(net, feed, how)
-    )
-    rgb = np.random.default_rng(3).integers(0, 256, (320, 320, 3), np.uint8)
-    first = session.predict(registry.find("u2netp"), weights, rgb)
-    for timer in list(session._rests.values()):
-        timer.join(20)
-    (small,) = runs[-1].values()
-    assert len(runs) == 2 and small.shape == (1, 3, 32, 32)
-    np.testing.assert_array_equal(session.predict(registry.find("u2netp"), weights, rgb), first)
-
-
-def test_a_process_that_ends_while_memory_is_given_back_ends_well(weights):
-    code = """if True:
-        import sys, threading
-        from pathlib import Path
-        import numpy as np
-        from qr_nodes.inference import registry, session
-        begun, run = threading.Event(), session._run
-        session.IDLE = 0.01
-        session.predict(registry.find("u2netp"), Path(sys.argv[1]), np.zeros((320, 320, 3), "u1"))
-        session._run = lambda *args: begun.set() or run(*args)
-        begun.wait(20)
-    """
-    for _ in range(5):
-        subprocess.run([sys.executable, "-c", code, str(weights)], check=True, timeout=60)

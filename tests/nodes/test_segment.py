@@ -44,7 +44,7 @@ def network(monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"weights")
         monkeypatch.setattr(store, "find", lambda *args: path)
-        run = lambda model, weights, rgb, device, checkpoint: answer(rgb, device)  # noqa: E731
+        run = lambda model, weights, rgb, device, checkpoint, more: answer(rgb, device)  # noqa: E731
         monkeypatch.setattr(session, "predict", run)
 
     return put
