@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from qr_nodes import __version__
-from qr_nodes.cli_many import FOLDERS, OPTIONS, STOPPED, run_many
+from qr_nodes.cli_many import FOLDERS, OPTIONS, SETTINGS, STOPPED, failure, run_many, say
 from qr_nodes.cli_service import serve, watch
 from qr_nodes.errors import QrNodesError, WriteError
 
@@ -31,19 +31,19 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _say("Stopped.")
+        say("Stopped.")
         return STOPPED
     except QrNodesError as error:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
-        _say(str(error))
+        say(str(error))
         return 1
     except ImportError as error:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
         system = "libGL" in str(error) or "libg" in str(error)
         hint = "apt-get install libgl1 libglib2.0-0" if system else "pip install --upgrade qr-nodes"
-        _say(f"A part of the program cannot be loaded: {error}. Try '{hint}'.")
+        say(f"A part of the program cannot be loaded: {error}. Try '{hint}'.")
         return 1
     except BrokenPipeError:
         # Whoever read our output has left; nothing more can be said to them.
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
-        _say(f"{type(error).__name__}: {error}. Run with --debug, and tell the authors.")
+        say(f"{type(error).__name__}: {error}. Run with --debug, and tell the authors.")
         return 1
 
 
@@ -104,14 +104,7 @@ def _running(command):
                 help="File to write; a folder for several inputs or a folder of them; - for "
                 "standard output.",
             ),
-            click.option(
-                "-s",
-                "--set",
-                "settings",
-                multiple=True,
-                metavar="NODE.PARAM=VALUE",
-                help="Change a parameter, as in feather.sigma=4. Repeatable.",
-            ),
+            SETTINGS,
             click.option(
                 "--model", help="Model for every Segment node; see 'qr-nodes models list'."
             ),
@@ -231,9 +224,6 @@ def _run(
             _check_replaced(found, batch.bind(graph, output=(outputs or [None])[0]), given)
         if len(inputs) > 1 or many["report"]:
             return run_many(graph, inputs, outputs, **told, **many)
-        if not many["overwrite"]:
-            given = {*outputs, *(setting.partition("=")[2] for setting in settings)}
-            _check_replaced(found, batch.bind(graph, output=(outputs or [None])[0]), given)
         engine = batch.cli_engine(cached=not no_cache)
         try:
             return _report(
@@ -305,10 +295,7 @@ def _report(graph, inputs, outputs, engine, edits: bool, as_json: bool, quiet: b
         if failed:
             if os.environ.get("QR_NODES_DEBUG"):
                 raise result.error
-            said = str(result.error)
-            if result.input:  # which the line begins with already
-                said = said.replace(f"{result.input}: ", "")
-            progress.say(f"{name}: {said}")
+            progress.say(failure(result))
         elif result.output and sys.stderr.isatty() and not (quiet or as_json):
             progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")
     if as_json:
@@ -351,7 +338,7 @@ class _Progress:
         """Print a line above the bar."""
         if self.bar is not None:
             self.bar.clear()
-        _say(text)
+        say(text)
 
 
 # ---- looking -------------------------------------------------------------------------------
@@ -367,7 +354,7 @@ def check(graph: str) -> int:
     file = find_file(graph).name
     lines = [str(fault) for fault in faults] + [f"{file}: {fault}" for fault in found.problems()]
     for line in dict.fromkeys(lines):
-        _say(line)
+        say(line)
     if not lines:
         click.echo(f"{file}: {len(found.nodes)} nodes, {len(found.links)} links, no fault.")
     return 1 if lines else 0
@@ -468,7 +455,7 @@ def models_get(names: tuple[str, ...]) -> None:
     for name in names:
         model = registry.find(name)
         if not store.is_here(name):
-            _say(f"{name}: {model.licence}")
+            say(f"{name}: {model.licence}")
         with _Bytes(name) as bar:
             path = store.fetch(name, bar)
         click.echo(path)
@@ -531,7 +518,7 @@ def models_verify(names: tuple[str, ...]) -> int:
         try:
             click.echo(f"{name}: whole, {store.verify(name)}")
         except QrNodesError as error:
-            _say(str(error))
+            say(str(error))
             faults += 1
     return 1 if faults else 0
 
@@ -584,7 +571,3 @@ def _table(head: tuple[str, ...], rows: list[tuple]) -> None:
     for row in text:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

@@ -25,6 +25,15 @@ FOLDERS = {
 }
 """Options that are about folders only."""
 
+SETTINGS = click.option(
+    "-s",
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NODE.PARAM=VALUE",
+    help="Change a parameter, as in feather.sigma=4. Repeatable.",
+)
+
 OPTIONS = [
     click.option("--pattern", "patterns", multiple=True, metavar="TEXT",
                  help="Of folders, take what fits, as in '*.jpg'. Repeatable."),
@@ -51,6 +60,11 @@ OPTIONS = [
     click.option("--workers", type=click.IntRange(1, 64),
                  help="Processes of --scheduler local; by default one for each core."),
 ]  # fmt: skip
+
+
+def say(text: str) -> None:
+    """Print a line about what is done: standard output is for results."""
+    click.echo(text, err=True)
 
 
 def size(text: str | None) -> int | None:
@@ -109,7 +123,7 @@ def run_many(
         if dry_run:
             return _list(one, found, folders)
         if sys.stderr.isatty() and not quiet and found.left_out:
-            _say(f"Left out, as no picture read here: {_counted(found.left_out)}.")
+            say(f"Left out, as no picture read here: {_counted(found.left_out)}.")
         if scheduler:
             from qr_nodes.batch import cluster
 
@@ -154,8 +168,8 @@ def _list(one, found, folders: Sequence[str]) -> int:
             current += 1
         else:
             refused += 1
-            _say(_failure(planned, folders))
-    _say(f"{todo} to do, {current} current, {refused} refused.")
+            say(failure(planned, folders))
+    say(f"{todo} to do, {current} current, {refused} refused.")
     return 1 if refused else 0
 
 
@@ -188,30 +202,32 @@ def _tell(
                 if result.error is not None:
                     if os.environ.get("QR_NODES_DEBUG"):
                         raise result.error
-                    failures.append(_failure(result, folders))
+                    failures.append(failure(result, folders))
                 skipped += result.skipped
                 done += result.error is None and not result.skipped
                 bar.advance(result.skipped, len(failures))
         except KeyboardInterrupt:
             stopped = True
     for line in failures:
-        _say(line)
+        say(line)
     came = done + skipped + len(failures)
     if failures and came > 1:
-        _say(f"{len(failures)} of {came} pictures failed.")
+        say(f"{len(failures)} of {came} pictures failed.")
     if stopped:
         left = total - came
-        _say(f"Stopped: {left} of {total} pictures are left. The same command goes on from there.")
+        say(f"Stopped: {left} of {total} pictures are left. The same command goes on from there.")
         return STOPPED
     if sys.stderr.isatty() and not (quiet or as_json):
-        _say(f"{done} done, {skipped} were current, {len(failures)} failed.")
+        say(f"{done} done, {skipped} were current, {len(failures)} failed.")
     return 1 if failures else 0
 
 
-def _failure(result, folders: Sequence[str] = ()) -> str:
-    name = _name(result, folders)
-    said = str(result.error).replace(f"{result.input}: ", "")
-    return f"{name}: {said}"
+def failure(result, folders: Sequence[str] = ()) -> str:
+    """Give the line about a picture that failed."""
+    said = str(result.error)
+    if result.input:  # which the line begins with already
+        said = said.replace(f"{result.input}: ", "")
+    return f"{_name(result, folders)}: {said}"
 
 
 def _name(result, folders: Sequence[str]) -> str:
@@ -263,8 +279,4 @@ class _Bar:
         """Print a line above the bar."""
         if self.bar is not None:
             self.bar.clear()
-        _say(text)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+        say(text)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import click
 
-from qr_nodes.cli_many import size
+from qr_nodes.cli_many import SETTINGS, say, size
 from qr_nodes.errors import QrNodesError
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _missing(error: ImportError, extra: str) -> QrNodesError:
@@ -81,23 +77,16 @@ def serve(graphs, host, port, names, at_once, queue, seconds, max_mb, max_mp) ->
     except ImportError as error:
         raise _missing(error, "serve") from error
     presets = service.presets(graphs)
-    service.fetch_models(presets, _say)
+    service.fetch_models(presets, say)
     limits = service.Limits(int(max_mb * 1e6), max_mp * 1e6, at_once, queue, seconds)
-    service.serve(presets, host, port, limits, names, _say)
+    service.serve(presets, host, port, limits, names, say)
 
 
 @click.command()
 @click.argument("graph")
 @click.argument("inbox")
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="Folder for results.")
-@click.option(
-    "-s",
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NODE.PARAM=VALUE",
-    help="Change a parameter, as in feather.sigma=4. Repeatable.",
-)
+@SETTINGS
 @click.option("--format", default="", metavar="ENDING", help="Format of results; png by default.")
 @click.option("--name", default="", metavar="TEMPLATE", help="What results are called: see 'run'.")
 @click.option("--pattern", "patterns", multiple=True, metavar="TEXT", help="Take what fits only.")
@@ -162,6 +151,6 @@ def watch(graph, inbox, output, settings, patterns, exclude, **options) -> None:
             events=not options["no_events"],
             tell=lambda line, wrong: click.echo(line, err=wrong),
         )
-        _say("Stopped.")
+        say("Stopped.")
     finally:
         engine.close()

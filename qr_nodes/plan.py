@@ -89,7 +89,7 @@ class Files:
     def learn(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
         """Take somebody's word for a file's digest, as long as size and time are still these."""
         with contextlib.suppress(OSError, ValueError):
-            mark = _mark(path)
+            mark = _mark(os.stat(path))
             if mark[:2] == (size, mtime_ns):
                 self._digests.setdefault(path, (mark, digest))
 
@@ -102,7 +102,7 @@ class Files:
         """
         try:
             found = os.stat(path)
-            mark = (found.st_size, found.st_mtime_ns, found.st_ino)
+            mark = _mark(found)
             if not (stat.S_ISREG(found.st_mode) and 0 < found.st_size <= HASHED):
                 return repr(mark)
             if self._digests.get(path, (None,))[0] != mark:
@@ -114,8 +114,7 @@ class Files:
             return f"unreadable: {getattr(error, 'strerror', error)}"
 
 
-def _mark(path: str) -> tuple[int, int, int]:
-    found = os.stat(path)
+def _mark(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
@@ -118,3 +119,14 @@ def chelsea() -> np.ndarray:
     from skimage import data
 
     return data.chelsea()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A small picture with transparency, in a folder of its own."""
+    file = tmp_path / "pictures" / "cat.png"
+    file.parent.mkdir()
+    rgba = np.zeros((20, 30, 4), np.uint8)
+    rgba[4:15, 5:25] = (200, 40, 90, 255)
+    Image.fromarray(rgba).save(file)
+    return file

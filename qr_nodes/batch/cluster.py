@@ -50,7 +50,7 @@ MOST = 256
 """Pictures that may be under way at once, whatever the number of workers."""
 END = 5
 """Seconds that a stopped run waits for workers to lay down what they are at."""
-PIXELS = ("numpy", "opencv-python", "Pillow", "pillow-heif", "onnxruntime", "zlib-ng")
+PIXELS = ("numpy", "opencv-python", "Pillow", "pillow-heif", "onnxruntime", "isal", "zlib-ng")
 """Packages that decide about pixels, and about the bytes that they are packed into."""
 
 

@@ -1,12 +1,10 @@
 """Small pictures of files, made by a thread, and held as textures in a bounded number.
 
-State: the textures by what they show, the least recently shown first; what is wanted and is not
-there yet, the most wanted first.
+State: the textures by what they show, the least recently shown first.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -14,6 +12,7 @@ import dearpygui.dearpygui as dpg
 
 from qr_nodes.imaging.image_io import measure_image, read_image
 from qr_nodes.ui.canvas_node import blank, thumbnail
+from qr_nodes.ui.errands import Errands
 
 SIZE = (144, 108)
 """Width and height of a thumbnail, px."""
@@ -63,12 +62,9 @@ class Thumbs:
         self._registry = dpg.add_texture_registry()
         self.blank = dpg.add_static_texture(*SIZE, blank(SIZE), parent=self._registry)
         self.textures: OrderedDict[Key, int | str] = OrderedDict()
-        self._wanted: list[Key] = []
         self._shown = 0
-        self._mail = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name="qr-nodes thumbnails")
-        self._thread.start()
+        self._errands = Errands("qr-nodes thumbnails", self._work)
+        self.close = self._errands.close
 
     def show(self, keys: Sequence[Key]) -> dict[Key, int | str]:
         """Say what is on the screen now; give the textures there are, and make the others.
@@ -79,26 +75,11 @@ class Thumbs:
             if key in self.textures:
                 self.textures.move_to_end(key)
         self._shown = len(keys)
-        with self._mail:
-            self._wanted = [key for key in keys if key not in self.textures]
-            self._mail.notify()
+        self._errands.ask(key for key in keys if key not in self.textures)
         return {key: self.textures[key] for key in keys if key in self.textures}
 
-    def close(self) -> None:
-        """End the thread."""
-        with self._mail:
-            self._closed = True
-            self._mail.notify()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while True:
-            with self._mail:
-                self._mail.wait_for(lambda: self._wanted or self._closed)
-                if self._closed:
-                    return
-                key = self._wanted.pop(0)
-            self._app.loop.post(self._made, key, self._make(key[0]))
+    def _work(self, key: Key) -> None:
+        self._app.loop.post(self._made, key, self._make(key[0]))
 
     def _made(self, key: Key, values: list[float] | None) -> None:
         if key in self.textures:

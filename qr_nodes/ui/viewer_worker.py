@@ -1,11 +1,7 @@
-"""The viewer's own thread: makes 8-bit levels while the window goes on.
-
-State: the mailbox, which holds the newest wish only.
-"""
+"""The viewer's own thread: makes 8-bit levels while the window goes on."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +12,7 @@ from qr_nodes.errors import Cancelled
 from qr_nodes.tiled import Box, box_of
 from qr_nodes.types import Cutout
 from qr_nodes.ui import viewer_picture
+from qr_nodes.ui.errands import Errands
 from qr_nodes.ui.viewer_picture import Kind
 
 FEW = 24
@@ -91,46 +88,23 @@ class Worker:
 
     def __init__(self, post: Callable[..., Any], made: Callable[[Picture, int, np.ndarray], None]):
         self._post, self._made = post, made
-        self._mail = threading.Condition()
-        self._newest: tuple[Picture, int] | None = None
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name="qr-nodes viewer")
-        self._thread.start()
+        self._errands = Errands("qr-nodes viewer", self._make)
+        self.close = self._errands.close
 
     def ask(self, picture: Picture, number: int) -> None:
         """Ask for a level; takes the place of what was asked for and not begun."""
-        with self._mail:
-            self._newest = (picture, number)
-            self._mail.notify()
+        self._errands.ask([(picture, number)])
 
-    def close(self) -> None:
-        """End the thread."""
-        with self._mail:
-            self._closed = True
-            self._mail.notify()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while True:
-            with self._mail:
-                self._mail.wait_for(lambda: self._newest or self._closed)
-                if self._closed:
-                    return
-                picture, number = self._newest
-                self._newest = None
-            try:
-                pixels = picture.make(number, self._checkpoint)
-            except Cancelled:
-                return
-            except Exception as error:  # the window reports it; the next picture may do
-                self._post(_raise, error)
-                continue
+    def _make(self, wish: tuple[Picture, int]) -> None:
+        picture, number = wish
+        try:
+            pixels = picture.make(number, self._errands.checkpoint)
+        except Cancelled:
+            raise
+        except Exception as error:  # the window reports it; the next picture may do
+            self._post(_raise, error)
+        else:
             self._post(self._made, picture, number, pixels)
-            del picture, pixels  # they would stay in memory until the next wish
-
-    def _checkpoint(self) -> None:
-        if self._closed:
-            raise Cancelled
 
 
 class Showing:

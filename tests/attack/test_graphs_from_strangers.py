@@ -6,9 +6,8 @@ import json
 import os
 import time
 
-import numpy as np
 import pytest
-from PIL import Image
+from strangers import stranger
 
 from qr_nodes import trust
 from qr_nodes.cli import main
@@ -16,7 +15,7 @@ from qr_nodes.document import Document
 from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.plan import Files, RunRequest, steps
-from qr_nodes.qrgraph import dump, inspect, load_graph, parse, save_graph
+from qr_nodes.qrgraph import inspect, load_graph, parse, save_graph
 from qr_nodes.ui.files import picture_pixels
 
 SECONDS = 5.0
@@ -158,28 +157,6 @@ def test_what_is_no_file_is_refused_as_a_graph(place, tmp_path, capsys, monkeypa
 
 
 # ---- what a graph names to be read and written ---------------------------------------------
-
-
-@pytest.fixture
-def picture(tmp_path):
-    """A small picture with transparency, in a folder of its own."""
-    file = tmp_path / "pictures" / "cat.png"
-    file.parent.mkdir()
-    rgba = np.zeros((20, 30, 4), np.uint8)
-    rgba[4:15, 5:25] = (200, 40, 90, 255)
-    Image.fromarray(rgba).save(file)
-    return file
-
-
-def stranger(tmp_path, load: str, save: str):
-    """Write a graph that feathers `load` to `save`, in a folder of its own; give its path."""
-    folder = tmp_path / "stranger"
-    folder.mkdir(exist_ok=True)
-    raw = json.loads(dump(Graph.chain("load", "feather", "export"), folder))
-    raw["nodes"]["load"]["params"]["path"] = load
-    raw["nodes"]["export"]["params"]["path"] = save
-    (folder / "a.qrgraph").write_text(json.dumps(raw))
-    return folder / "a.qrgraph"
 
 
 NO_PICTURES = {

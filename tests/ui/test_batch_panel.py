@@ -435,7 +435,7 @@ def test_textures_are_bounded_and_what_left_the_screen_is_not_made(app):
             thumbs.show(keys)
         gate.set()
         until(lambda: len(made) >= 4)
-        until(lambda: not thumbs._wanted)
+        until(lambda: not thumbs._errands._wishes)
         app.turn(5)
         # The first was begun before the screen moved on; of the rest only the last page is made.
         assert [path for path in made if not path.startswith("49-")] in ([], ["0-0"])

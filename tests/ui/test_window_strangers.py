@@ -7,37 +7,10 @@ import json
 import os
 import time
 
-import numpy as np
-import pytest
 from driver import needs_a_screen, wait
-from PIL import Image
-
-from qr_nodes.graph import Graph
-from qr_nodes.qrgraph import dump
+from strangers import stranger
 
 pytestmark = needs_a_screen
-
-
-@pytest.fixture
-def picture(tmp_path):
-    """A small picture with transparency, in a folder of its own."""
-    file = tmp_path / "pictures" / "cat.png"
-    file.parent.mkdir()
-    rgba = np.zeros((20, 30, 4), np.uint8)
-    rgba[4:15, 5:25] = (200, 40, 90, 255)
-    Image.fromarray(rgba).save(file)
-    return file
-
-
-def stranger(tmp_path, load: str, save: str):
-    """Write a graph that feathers `load` to `save`, in a folder of its own; give its path."""
-    file = tmp_path / "stranger" / "a.qrgraph"
-    file.parent.mkdir()
-    raw = json.loads(dump(Graph.chain("load", "feather", "export"), file.parent))
-    raw["nodes"]["load"]["params"]["path"] = load
-    raw["nodes"]["export"]["params"]["path"] = save
-    file.write_text(json.dumps(raw))
-    return file
 
 
 def is_read(pipe) -> bool:
