@@ -224,10 +224,7 @@ def _tell(
 
 def failure(result, folders: Sequence[str] = ()) -> str:
     """Give the line about a picture that failed."""
-    said = str(result.error)
-    if result.input:  # which the line begins with already
-        said = said.replace(f"{result.input}: ", "")
-    return f"{_name(result, folders)}: {said}"
+    return f"{_name(result, folders)}: {result.said}"
 
 
 def _name(result, folders: Sequence[str]) -> str:

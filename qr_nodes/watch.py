@@ -138,9 +138,11 @@ class Watch:
             return ""
         if not isinstance(error, ReadError):
             self.again[path] = now + RETRY
-        said = str(error).replace(f"{path}: ", "")
-        if not isinstance(error, QrNodesError):
-            said = f"{type(error).__name__}: {error}"
+        if isinstance(result, Result):
+            said = result.said
+        else:
+            known = isinstance(error, QrNodesError)
+            said = str(error) if known else f"{type(error).__name__}: {error}"
         line = f"{picture.place}: {said}"
         if self.told.get(path) == line:
             return ""

@@ -127,3 +127,14 @@ def test_control_c_stops_and_the_next_run_goes_on(edges, tmp_path):
     assert subprocess.run(command).returncode == 0
     assert len(list(out.glob("*.png"))) == 60
     assert {file: file.stat().st_mtime_ns for file in there} == there
+
+
+def test_a_graph_on_its_own_files_says_all_of_its_failure_in_a_report_too(tmp_path, capsys):
+    graph = Graph.chain("load", "export").set_param("load", "path", str(tmp_path / "gone.png"))
+    save_graph(graph.set_param("export", "path", "out.png"), tmp_path / "own.qrgraph")
+    report = str(tmp_path / "r.json")
+    plain, told = (
+        (main(["run", str(tmp_path / "own.qrgraph"), *more]), capsys.readouterr().err)
+        for more in ([], ["--report", report])
+    )
+    assert plain == told and "gone.png: " in told[1]

@@ -58,6 +58,13 @@ class Result:
         """Everything the nodes had to say, with the node's name before it."""
         return [f"{report.node}: {note}" for report in self.nodes for note in report.notes]
 
+    @property
+    def said(self) -> str:
+        """What went wrong, without the picture's path, which whoever tells it puts in words; "" if
+        nothing did."""
+        text = "" if self.error is None else str(self.error)
+        return text.replace(f"{self.input}: ", "") if self.input else text
+
     def as_json(self) -> dict[str, Any]:
         """Give what a script wants to know, in JSON's own types."""
         return {

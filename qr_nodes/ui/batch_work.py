@@ -234,7 +234,7 @@ class Work:
         try:
             self._run(engine, iter(self._found(engine) if whole else ()), whole)
         except QrNodesError as error:
-            fault = in_words(error)
+            fault = in_words(str(error))
         except Exception as error:  # a fault of the program's own must be seen as well
             fault = f"{type(error).__name__}: {error}. Tell the authors."
         engine.close()
@@ -311,7 +311,7 @@ class Work:
         picture = self._begun.pop(result.input)
         edited = self.choices.edits and find_edit(picture.path) is not None
         if result.error is not None:
-            state, said = "failed", in_words(result.error, picture.path)
+            state, said = "failed", in_words(result.said)
         else:
             state, said = "skipped" if result.skipped else "done", " ".join(result.notes)
         file = result.output or ""
@@ -336,9 +336,8 @@ class Work:
         self.rows[place] = row
 
 
-def in_words(error: QrNodesError, path: str = "") -> str:
+def in_words(said: str) -> str:
     """Give an error in the window's words: its options are called by their labels."""
-    said = str(error).replace(f"{path}: ", "") if path else str(error)
     return OPTION.sub(lambda found: f"'{found[1].capitalize()}'", said)
 
 

@@ -29,9 +29,6 @@ PATIENCE = 2.0
 KNOWN = 2000
 """Marks of files that are kept."""
 
-KNOWN = 2000
-"""Marks of files that are kept."""
-
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Color = Annotated[str, msgspec.Meta(pattern="^#[0-9a-fA-F]{6}$")]
 Background = Literal[

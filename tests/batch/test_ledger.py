@@ -174,6 +174,12 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path):
         Ledger(tmp_path / "out").open()
 
 
+def test_a_folder_that_cannot_be_made_says_so(tmp_path):
+    (tmp_path / "file").write_text("in its way")
+    with pytest.raises(WriteError, match="the folder cannot be written"):
+        Ledger(tmp_path / "file" / "out").open()
+
+
 def test_a_full_disk_fails_its_picture_and_the_rest_goes_on(
     graph, many, tmp_path, tree, right, monkeypatch
 ):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qr_nodes.batch import Picture
+from qr_nodes.batch import Picture, Result
 from qr_nodes.cache import Cache
 from qr_nodes.errors import GraphError, WriteError
 from qr_nodes.graph import Graph
@@ -211,8 +211,9 @@ def test_results_in_the_way_are_named_by_the_panels_own_words(begin, tmp_path):
 
 def test_only_options_become_labels_and_never_a_part_of_a_name():
     error = WriteError("it is there.", "/in/a--name.png", "Move it, or run with --overwrite.")
-    assert in_words(error) == "/in/a--name.png: it is there. Move it, or run with 'Overwrite'."
-    assert in_words(error, "/in/a--name.png") == "it is there. Move it, or run with 'Overwrite'."
+    assert in_words(str(error)) == "/in/a--name.png: it is there. Move it, or run with 'Overwrite'."
+    said = Result("/in/a--name.png", None, 0.0, (), error).said
+    assert in_words(said) == "it is there. Move it, or run with 'Overwrite'."
 
 
 def test_two_batches_into_one_folder_are_refused(begin):
