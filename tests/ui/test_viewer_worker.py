@@ -64,12 +64,14 @@ def test_a_fault_is_raised_in_the_window_and_the_next_picture_is_made(worker, po
 
 
 def test_closing_ends_the_thread_in_the_middle_of_a_picture(posted):
+    before = set(threading.enumerate())
     worker, slow = Worker(lambda *call: posted.put(call), print), picture(Slow)
+    (thread,) = set(threading.enumerate()) - before
     worker.ask(slow, 0)
     assert slow.begun.wait(20)
     threading.Timer(0.05, slow.gate.set).start()
     worker.close()
-    assert not worker._thread.is_alive()
+    assert not thread.is_alive()
     assert posted.empty()
 
 
