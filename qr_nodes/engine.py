@@ -311,7 +311,8 @@ class _Run:
         }
         node = self.request.graph.nodes[id[0]]
         eaten = [self.steps[source].key for source, _ in step.inputs.values()]
-        job = _NodeJob(engine, flight, self.request.id, id, [node.spec.id.encode(), *eaten])
+        maker = f"{node.spec.id} {node.spec.version}".encode()  # another version, other pixels
+        job = _NodeJob(engine, flight, self.request.id, id, [maker, *eaten])
         job.reason = _reason(engine.history.get(id), step.made_of)
         last = engine.ended.get(id)
         # Another graph, or an undone edit, may have another kind of node under this id.

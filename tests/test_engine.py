@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -182,6 +183,18 @@ def test_memo_on_disk_survives_the_process(stubs, tmp_path):
         assert alpha(ask(engine, graph, "network")[0], "network") == 0.25
         assert stubs.taken() == expected
         engine.close()
+
+
+def test_memo_on_disk_is_not_another_versions(stubs, tmp_path):
+    graph = stubs.graph("source", "network")
+    newer = replace(stubs.specs["network"], version=2)
+    raised = graph.remove("network").add(newer, "network").connect("source", "network")
+    for asked in (graph, raised, raised):
+        engine = Engine(Cache(0, Disk(tmp_path)))
+        ask(engine, asked, "network")
+        engine.close()
+    inferred = [ran for ran in stubs.taken() if ran == "inference"]
+    assert len(inferred) == 2
 
 
 def test_outputs_are_read_only(stubs, engine):

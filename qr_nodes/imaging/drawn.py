@@ -9,8 +9,7 @@ import numpy as np
 
 from qr_nodes.imaging.edges import ColorLines, on_lines
 from qr_nodes.imaging.foreground import SCALE
-from qr_nodes.imaging.lanczos import in_bytes
-from qr_nodes.imaging.strips import strips
+from qr_nodes.imaging.shown import Shown
 
 RADIUS = 6
 """Half the side of the windows in which the matte follows the colours, px of the matte."""
@@ -26,10 +25,7 @@ TILE = 256
 
 
 def drawn_to_edges(
-    color: np.ndarray,
-    matte: np.ndarray,
-    under: np.ndarray | None = None,
-    checkpoint: Callable[[], None] = lambda: None,
+    shown: Shown, matte: np.ndarray, checkpoint: Callable[[], None] = lambda: None
 ) -> np.ndarray:
     """Give a matte at the picture's size that follows its colours, without haze.
 
@@ -38,11 +34,10 @@ def drawn_to_edges(
 
     Parameters
     ----------
-    color : (H, W, 3) uint8, uint16 or float32 in [0, 1]
+    shown : Shown
+        The picture, (H, W).
     matte : (h, w) float32 in [0, 1]
         Not larger than the picture.
-    under : (H, W) float32 or None
-        The picture's own transparency.
     checkpoint : callable
         Called every few ms; may raise.
 
@@ -51,15 +46,20 @@ def drawn_to_edges(
     He, Sun and Tang, "Guided image filtering", IEEE TPAMI 35(6), 2013; He and Sun, "Fast guided
     filter", arXiv:1505.00996, 2015.
     """
-    guide = _guide(color, under, matte.shape, checkpoint)
+    guide = _guide(shown, matte.shape)
     lines = ColorLines(guide, RADIUS, FLAT, checkpoint).coefficients(matte)
     coarse = _clear(on_lines(lines, guide))
     # What is the same all around stays so; one cell around, as those beside take part.
     square = np.ones((3, 3), np.uint8)
     least, most = cv2.erode(coarse, square), cv2.dilate(coarse, square)
-    lines = lines.transpose(1, 2, 0).copy()
-    height, width = color.shape[:2]
+    # From here on the lines give the cleared matte of a colour's own numbers.
+    lines[3] -= np.float32(HAZE)
+    lines *= np.float32(1 / (1 - 2 * HAZE))
+    lines[:3] *= np.float32(1 / SCALE[shown.color.dtype])
+    lines = np.ascontiguousarray(lines.transpose(1, 0, 2))
+    height, width = shown.size
     out = np.empty((height, width), np.float32)
+    rows, columns = (_between(n, whole) for n, whole in zip(matte.shape, shown.size, strict=True))
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             checkpoint()
@@ -72,26 +72,15 @@ def drawn_to_edges(
             if low == high:
                 out[tile] = low
                 continue
-            picture = color[tile].transpose(2, 0, 1) * np.float32(1 / SCALE[color.dtype])
-            out[tile] = _clear(on_lines(_enlarged(lines, tile, (height, width)), picture))
+            found = on_lines(_enlarged(lines, rows, columns, tile), cv2.split(shown.color[tile]))
+            np.clip(found, 0, 1, out=out[tile])
     return out
 
 
-def _guide(color, under, size: tuple[int, int], checkpoint) -> np.ndarray:
+def _guide(shown: Shown, size: tuple[int, int]) -> np.ndarray:
     """Give the picture as (3, h, w) float32 in [0, 1], grey where it is transparent."""
-    full = color
-    if color.dtype != np.uint8:  # so that the same picture in another depth gives the same
-        full = np.empty(color.shape, np.uint8)
-        for rows, _, _ in strips(*color.shape[:2]):
-            checkpoint()
-            full[rows] = in_bytes(color[rows])
-    checkpoint()
-    small = cv2.resize(full, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, 3)
-    guide = np.multiply(small.transpose(2, 0, 1), np.float32(1 / 255), order="C")
-    if under is not None:
-        shown = cv2.resize(under, size[::-1], interpolation=cv2.INTER_AREA).reshape(size)
-        guide = 0.5 + shown * (guide - np.float32(0.5))
-    return guide
+    small = shown.averaged(*size)
+    return np.multiply(small.transpose(2, 0, 1), np.float32(1 / 255), order="C")
 
 
 def _clear(matte: np.ndarray) -> np.ndarray:
@@ -101,17 +90,30 @@ def _clear(matte: np.ndarray) -> np.ndarray:
     return np.clip(matte, 0, 1, out=matte)
 
 
-def _enlarged(lines: np.ndarray, tile: tuple[slice, slice], shape: tuple[int, int]) -> np.ndarray:
-    """Interpolate (h, w, 4) linearly to the pixels of a tile of the picture; give (4, ., .)."""
-    places = []
-    for part, cells, length in zip(tile, lines.shape, shape, strict=False):
-        at = (np.arange(part.start, part.stop) + 0.5) * (cells / length) - 0.5
-        at = np.clip(at, 0, cells - 1)
-        first = np.minimum(at.astype(np.intp), max(cells - 2, 0))
-        places.append((first, np.minimum(first + 1, cells - 1), (at - first).astype(np.float32)))
-    (top, bottom, down), (left, right, across) = places
-    rows = slice(top[0], bottom[-1] + 1)
-    part = lines[rows]
-    wide = part[:, left] + across[None, :, None] * (part[:, right] - part[:, left])
-    above, below = wide[top - top[0]], wide[bottom - top[0]]
-    return (above + down[:, None, None] * (below - above)).transpose(2, 0, 1)
+def _between(cells: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give, for each pixel, the cell before it, the one after, and how far it is between them."""
+    at = np.clip((np.arange(length) + 0.5) * (cells / length) - 0.5, 0, cells - 1)
+    first = np.minimum(at.astype(np.intp), max(cells - 2, 0))
+    return first, np.minimum(first + 1, cells - 1), (at - first).astype(np.float32)
+
+
+def _enlarged(lines: np.ndarray, rows, columns, tile: tuple[slice, slice]) -> np.ndarray:
+    """Interpolate (h, 4, w) linearly to the pixels of a tile of the picture; give (4, ., .)."""
+    (top, bottom, down), (left, right, across) = (
+        tuple(ends[part] for ends in places)
+        for places, part in zip((rows, columns), tile, strict=True)
+    )
+    part = lines[top[0] : bottom[-1] + 1]
+    wide = part[..., left]
+    wide += across * (part[..., right] - wide)
+    steps = np.empty((4, len(down), len(across)), np.float32)
+    out = np.empty_like(steps)
+    between = wide[1:] - wide[:-1] if len(wide) > 1 else np.zeros_like(wide)
+    for plane, step, start, slope in zip(
+        out, steps, wide.transpose(1, 0, 2), between.transpose(1, 0, 2), strict=True
+    ):
+        np.take(slope, top - top[0], axis=0, out=step, mode="clip")
+        np.take(start, top - top[0], axis=0, out=plane, mode="clip")
+        step *= down[:, None]
+        plane += step
+    return out

@@ -1,15 +1,13 @@
-"""Resize with a Lanczos filter of three lobes, as Pillow does, in strips that can be stopped."""
+"""Resize masks with a Lanczos filter of three lobes, as Pillow does, in strips."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from qr_nodes.imaging.strips import THREADS, in_order, strips
+from qr_nodes.imaging.strips import strips
 
 LOBES = 3
 ROWS = 8
@@ -17,50 +15,6 @@ ROWS = 8
 ALONE = 1 << 18
 """Multiplications up to which BLAS keeps a product to one thread. The last bits of a larger one
 follow from how many threads there are: machines with other cores would give other files."""
-
-
-def shrink_rgb(
-    color: np.ndarray,
-    alpha: np.ndarray | None,
-    height: int,
-    width: int,
-    *,
-    ground: int = 128,
-    checkpoint: Callable[[], None] = lambda: None,
-) -> np.ndarray:
-    """Resize a picture to 8-bit RGB, laid over a flat grey where it is transparent.
-
-    Every byte equals Pillow's `resize` of the whole 8-bit picture: it too rounds to bytes
-    between its two passes.
-
-    Parameters
-    ----------
-    color : (H, W, 3) uint8, uint16 or float32 in [0, 1]
-    alpha : (H, W) float32 in [0, 1], or None for an opaque picture
-    height, width : int
-        Size to give, in px.
-    ground : int
-        Grey under transparent parts, from 0 to 255.
-    checkpoint : callable
-        Called between strips; may raise.
-
-    Returns
-    -------
-    rgb : (height, width, 3) uint8
-    """
-    rows, columns = color.shape[:2]
-    narrow = np.empty((rows, width, 3), np.uint8)
-
-    def shrink(strip: slice) -> None:
-        part = in_bytes(color[strip])
-        if alpha is not None:
-            part = _over(part, alpha[strip], ground)
-        picture = Image.fromarray(np.ascontiguousarray(part))
-        narrow[strip] = picture.resize((width, picture.height), Image.Resampling.LANCZOS)
-
-    for _ in in_order((partial(shrink, strip) for strip, _, _ in strips(rows, columns)), THREADS):
-        checkpoint()
-    return np.asarray(Image.fromarray(narrow).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def resize_unit(
@@ -117,22 +71,6 @@ def _stretch(plane: np.ndarray, out: np.ndarray) -> Iterator[np.ndarray]:
                 # OpenCV's product: numpy's waits for its threads when other work has the cores.
                 out[rows, part] = cv2.gemm(weights, plane[first:last, part], 1, None, 0)
         yield out[strip]
-
-
-def in_bytes(color: np.ndarray) -> np.ndarray:
-    """Give any depth of colour as uint8, rounded."""
-    if color.dtype == np.uint8:
-        return color
-    if color.dtype == np.uint16:
-        return ((color.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return (np.clip(color, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _over(rgb: np.ndarray, alpha: np.ndarray, ground: int) -> np.ndarray:
-    """Lay 8-bit colours over a flat grey."""
-    mixed = (rgb - np.float32(ground)) * alpha[..., None]
-    mixed += ground + 0.5
-    return mixed.astype(np.uint8)
 
 
 def _taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:

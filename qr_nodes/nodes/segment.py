@@ -21,7 +21,8 @@ from qr_nodes.imaging.consensus import (
     window,
 )
 from qr_nodes.imaging.drawn import drawn_to_edges
-from qr_nodes.imaging.lanczos import resize_unit, shrink_rgb
+from qr_nodes.imaging.lanczos import resize_unit
+from qr_nodes.imaging.shown import Shown
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, is_opaque
 
@@ -52,7 +53,7 @@ def _identity(params: Mapping[str, Any]) -> str:
     return repr([(m.checksum, *m.preprocessing, m.stretch) for m in _models(params["model"])])
 
 
-@node("Segment", category="Matte", version=3, full_scale=True, outside=_identity)
+@node("Segment", category="Matte", version=4, full_scale=True, outside=_identity)
 def segment(
     cutout: Cutout,
     *,
@@ -107,7 +108,8 @@ def segment(
     if existing_alpha == "keep" and not opaque:
         return cutout
     under = None if opaque or existing_alpha == "replace" else cutout.alpha
-    asked = _Asked(cutout.color, under, _models(model), device, require_gpu, job)
+    shown = Shown(cutout.color, under, checkpoint=job.checkpoint)
+    asked = _Asked(shown, under, _models(model), device, require_gpu, job)
     found = _matte(asked, quality, edges / 100)
     if under is not None:
         found *= under
@@ -118,7 +120,7 @@ def segment(
 class _Asked:
     """What a run is about."""
 
-    color: np.ndarray
+    shown: Shown
     under: np.ndarray | None
     models: list
     device: str
@@ -129,29 +131,29 @@ class _Asked:
 
 def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     """Give the networks' matte at the size of the picture."""
-    shape, job = asked.color.shape[:2], asked.job
-    shown = [
+    shape, job = asked.shown.size, asked.job
+    asks = [
         (model, look)
         for model in asked.models
         for look in looks(quality, shape, model.size, model.flexible)
     ]
     answers = []
-    for place, (model, look) in enumerate(shown):
-        more = any(model is next_ for next_, _ in shown[place + 1 : place + 2])
-        answers.append(_raw(asked, model, look, more))
+    for place, (model, look) in enumerate(asks):
+        more = any(model is next_ for next_, _ in asks[place + 1 : place + 2])
+        answers.append(_raw(asked, asked.shown, model, look, more))
         if place == 0 and answers[0].max() < FAINT:
             job.note("Nothing was found in this picture, so all of it is transparent.")
             return np.zeros(shape, np.float32)
-        job.progress((place + 1) / (len(shown) + 1))
+        job.progress((place + 1) / (len(asks) + 1))
     stretch = all(model.stretch for model in asked.models)
     answers = [
         stretched(answer) if model.stretch and answer.max() >= FAINT else answer
-        for answer, (model, _) in zip(answers, shown, strict=True)
+        for answer, (model, _) in zip(answers, asks, strict=True)
     ]
     if len(answers) == 1 and edges == 0:
         return resize_unit(answers[0], *shape, margin=HALF_STEP, checkpoint=job.checkpoint)
-    matte = agreed(answers, [look.fine for _, look in shown], shape, stretch)
-    found = _drawn(asked, matte, edges, None)
+    matte = agreed(answers, [look.fine for _, look in asks], shape, stretch)
+    found = _drawn(asked, asked.shown, matte, edges)
     box = small_subject(matte) if quality == "best" else None
     if box is not None:
         _look_closer(asked, matte, found, box, edges)
@@ -168,9 +170,11 @@ def _look_closer(asked, matte: np.ndarray, found: np.ndarray, box, edges: float)
     top, bottom = box[0] * height // down, box[2] * height // down
     left, right = box[1] * width // across, box[3] * width // across
     within = slice(top, bottom), slice(left, right)
-    shape, answers = (bottom - top, right - left), []
+    shown, shape = asked.shown.part(*within), (bottom - top, right - left)
+    answers = []
     for model in asked.models:
-        answer = _raw(asked, model, Look(*model.size, box=(top, left, bottom, right)))
+        look = Look(*model.size, box=(top, left, bottom, right))
+        answer = _raw(asked, shown, model, look)
         if answer.max() < FAINT:
             return
         answers.append(stretched(answer) if model.stretch else answer)
@@ -178,48 +182,42 @@ def _look_closer(asked, matte: np.ndarray, found: np.ndarray, box, edges: float)
     closer = agreed(answers, [True] * len(answers), shape, stretch)
     closer = merged(resize_unit(matte[rows, columns], *closer.shape), closer, stretch)
     asked.job.progress(0.95)
-    closer = _drawn(asked, closer, edges, within)
+    closer = _drawn(asked, shown, closer, edges)
     closer -= found[within]
     closer *= window(*shape)
     found[within] += closer
 
 
-def _drawn(asked, matte: np.ndarray, edges: float, within) -> np.ndarray:
-    """Give the matte at the size of the picture, or of a part of it, drawn to its edges."""
-    color, under, checkpoint = asked.color, asked.under, asked.job.checkpoint
-    if within is not None:
-        color, under = color[within], None if under is None else under[within]
+def _drawn(asked, shown: Shown, matte: np.ndarray, edges: float) -> np.ndarray:
+    """Give the matte at the size of what is shown, drawn to its edges."""
+    checkpoint = asked.job.checkpoint
     if edges == 1:
-        return drawn_to_edges(color, matte, under, checkpoint)
-    found = resize_unit(matte, *color.shape[:2], margin=HALF_STEP, checkpoint=checkpoint)
+        return drawn_to_edges(shown, matte, checkpoint)
+    found = resize_unit(matte, *shown.size, margin=HALF_STEP, checkpoint=checkpoint)
     if edges > 0:
-        found += np.float32(edges) * (drawn_to_edges(color, matte, under, checkpoint) - found)
+        found += np.float32(edges) * (drawn_to_edges(shown, matte, checkpoint) - found)
     return found
 
 
-def _raw(asked, model, look: Look, more: bool = False) -> np.ndarray:
+def _raw(asked, shown: Shown, model, look: Look, more: bool = False) -> np.ndarray:
     """Give a network's own answer, kept apart; if a GPU fails, the CPU does it and says so."""
     from qr_nodes.inference import devices, session
 
-    color, under, job = asked.color, asked.under, asked.job
-    if look.box is not None:
-        top, left, bottom, right = look.box
-        color = color[top:bottom, left:right]
-        under = None if under is None else under[top:bottom, left:right]
+    under, job = asked.under, asked.job
 
-    def shown(height: int, width: int) -> np.ndarray:
-        rgb = shrink_rgb(color, under, height, width, checkpoint=job.checkpoint)
+    def resized(height: int, width: int) -> np.ndarray:
+        rgb = shown.resized(height, width)
         return np.ascontiguousarray(rgb[:, ::-1]) if look.mirrored else rgb
 
     def on(chosen: devices.Device) -> np.ndarray:
         def compute() -> np.ndarray:
             size = look.height, look.width
-            small = tuple(map(min, color.shape, size))
-            rgb = shown(*small)
+            small = tuple(map(min, shown.size, size))
+            rgb = resized(*small)
             if look.box is None and _agreement(rgb) < UNRELATED:
                 return np.zeros(size, np.float32)
             if small != size:  # enlarging would have made neighbours agree
-                rgb = shown(*size)
+                rgb = resized(*size)
             path = _weights(model, job)
             matte = session.predict(model, path, rgb, chosen, job.checkpoint, more)
             return np.ascontiguousarray(matte[:, ::-1]) if look.mirrored else matte

@@ -3,6 +3,7 @@ import pytest
 
 from qr_nodes.imaging.drawn import drawn_to_edges
 from qr_nodes.imaging.lanczos import resize_unit
+from qr_nodes.imaging.shown import Shown
 
 RNG = np.random.default_rng(7)
 
@@ -19,7 +20,7 @@ def scene(height=353, width=487):
 def test_a_blunt_matte_takes_on_the_pictures_edge():
     color, true = scene()
     blunt = resize_unit(resize_unit(true, 40, 56), 180, 248)
-    found = drawn_to_edges(color, blunt)
+    found = drawn_to_edges(Shown(color), blunt)
     plain = resize_unit(blunt, *true.shape)
     assert found.shape == true.shape and found.dtype == np.float32
     assert np.abs(found - true).mean() < 0.35 * np.abs(plain - true).mean()
@@ -28,7 +29,7 @@ def test_a_blunt_matte_takes_on_the_pictures_edge():
 def test_haze_is_cleared_and_what_is_sure_is_exact():
     color, true = scene()
     hazy = 0.06 + 0.88 * resize_unit(true, 180, 248)
-    found = drawn_to_edges(color, hazy)
+    found = drawn_to_edges(Shown(color), hazy)
     far = np.abs(found - true) < 1e-6
     assert far.mean() > 0.9
 
@@ -37,10 +38,10 @@ def test_haze_is_cleared_and_what_is_sure_is_exact():
 def test_any_size_and_any_depth(shape):
     color = RNG.integers(0, 256, (*shape, 3), np.uint8)
     matte = RNG.random((max(1, shape[0] // 2), max(1, shape[1] // 2)), np.float32)
-    found = drawn_to_edges(color, matte)
+    found = drawn_to_edges(Shown(color), matte)
     assert found.shape == shape and found.min() >= 0 and found.max() <= 1
     for other in (color.astype(np.uint16) * 257, color.astype(np.float32) / 255):
-        np.testing.assert_allclose(drawn_to_edges(other, matte), found, atol=1e-4)
+        np.testing.assert_allclose(drawn_to_edges(Shown(other), matte), found, atol=1e-4)
 
 
 def test_it_can_be_stopped():
@@ -52,4 +53,4 @@ def test_it_can_be_stopped():
 
     color, true = scene()
     with pytest.raises(Stop):
-        drawn_to_edges(color, true, checkpoint=checkpoint)
+        drawn_to_edges(Shown(color), true, checkpoint=checkpoint)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from qr_nodes.imaging import strips
-from qr_nodes.imaging.lanczos import resize_unit, shrink_rgb
+from qr_nodes.imaging.lanczos import resize_unit
 
 RNG = np.random.default_rng(5)
 
@@ -38,28 +38,6 @@ def test_solid_parts_stay_exactly_solid(value):
     assert (resize_unit(plane, 137, 253) == value).all()
 
 
-@pytest.mark.parametrize("shape", [(37, 53), (600, 401), (1, 1), (1, 500)])
-def test_a_shrunk_picture_has_pillows_bytes(shape, monkeypatch):
-    monkeypatch.setattr(strips, "GRAIN", 5000)  # several strips even here
-    color = RNG.integers(0, 256, (*shape, 3), np.uint8)
-    np.testing.assert_array_equal(shrink_rgb(color, None, 32, 48), pillow(color, 32, 48))
-
-
-def test_every_depth_gives_the_same_bytes():
-    color = RNG.integers(0, 256, (37, 53, 3), np.uint8)
-    expected = shrink_rgb(color, None, 16, 16)
-    deep = color.astype(np.uint16) * 257
-    np.testing.assert_array_equal(shrink_rgb(deep, None, 16, 16), expected)
-    np.testing.assert_array_equal(shrink_rgb(np.float32(color) / 255, None, 16, 16), expected)
-
-
-def test_transparent_parts_look_grey():
-    color = np.full((37, 53, 3), 250, np.uint8)
-    alpha = np.zeros((37, 53), np.float32)
-    assert (shrink_rgb(color, alpha, 8, 8, ground=128) == 128).all()
-    assert (shrink_rgb(color, alpha + 1, 8, 8) == 250).all()
-
-
 def test_work_stops_between_strips(monkeypatch):
     monkeypatch.setattr(strips, "GRAIN", 1000)
 
@@ -74,9 +52,6 @@ def test_work_stops_between_strips(monkeypatch):
     calls = []
     with pytest.raises(Stop):
         resize_unit(np.zeros((8, 8), np.float32), 200, 100, checkpoint=third_time)
-    calls = []
-    with pytest.raises(Stop):
-        shrink_rgb(np.zeros((200, 100, 3), np.uint8), None, 8, 8, checkpoint=third_time)
 
 
 def test_a_mask_is_the_same_whatever_the_number_of_threads():
