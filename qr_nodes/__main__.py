@@ -9,6 +9,9 @@ import sys
 
 def main() -> int:
     """Run the command line; give its exit code."""
+    # numpy's BLAS starts a thread for each core that spins until it has work. Here it never has:
+    # the products are OpenCV's.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from qr_nodes.cli import main
 
     if not ({"QR_NODES_DEBUG", "PYTHONFAULTHANDLER"} & os.environ.keys() or "--debug" in sys.argv):

@@ -66,6 +66,7 @@ def beside_rembg(count: int, names: list[str], jobs: int | None) -> None:
             models.mkdir(parents=True)
             shutil.copy(weights, models / weights.name)
         env = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # both as they are once installed: compiled
         env["U2NET_HOME"] = str(folder / "rembg")
         print(f"{os.cpu_count()} cores, {count} pictures of 12 MP; rembg last of each row")
         for name in names:

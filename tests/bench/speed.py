@@ -305,6 +305,7 @@ def main() -> None:
         place.mkdir(parents=True)
         shutil.copy(weights, place / weights.name)
     env = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # both as they are once installed: compiled
     env["U2NET_HOME"] = str(folder / "rembg")
     print(f"{os.cpu_count()} cores, {asked.runs} runs in turn; ours, the peer's, ratio of medians")
     for quality in asked.quality:
