@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -125,8 +125,8 @@ class ColorLines:
         return self.blur(lines)
 
 
-def on_lines(coefficients: np.ndarray, guide: np.ndarray) -> np.ndarray:
-    """Give a·I + b for `coefficients` (4, H, W) and `guide` (3, H, W)."""
+def on_lines(coefficients: Sequence[np.ndarray], guide: Sequence[np.ndarray]) -> np.ndarray:
+    """Give a·I + b for four planes of coefficients and three of a picture, (H, W) each."""
     matte = coefficients[3].copy()
     for slope, color in zip(coefficients, guide, strict=False):
         matte += slope * color

@@ -116,6 +116,10 @@ def refined_alpha(
         believed = believed * (1 - _shrunk(doubted[box], step, checkpoint))
     target, weight = _wanted(picture, matte, band, trust, believed, checkpoint)
     lines = _solve(picture, target, weight, checkpoint)
+    # From here on the lines give the matte with its ends cut off, of a colour's own numbers.
+    lines[3] -= np.float32(0.5 * contrast)
+    lines *= np.float32(1 / (1 - contrast))
+    lines[:3] *= np.float32(1 / SCALE[color.dtype])
     lines = np.pad(lines.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)), mode="edge")
     del picture, target, weight  # so that they are not there together with what follows
     alpha = _decided(guess, checkpoint)
@@ -123,9 +127,8 @@ def refined_alpha(
         checkpoint()
         tile = slice(y, y + SIDE), slice(x, x + SIDE)
         cells = lines[(y - top) // step :, (x - left) // step :]
-        found = _taken_over(cells, step, _planes(color[tile]))
-        found = (found - np.float32(0.5)) / np.float32(1 - contrast) + np.float32(0.5)
-        np.copyto(alpha[tile], np.clip(found, 0, 1), where=unsure[tile] > 0)
+        found = _taken_over(cells, step, color[tile])
+        np.copyto(alpha[tile], np.clip(found, 0, 1, out=found), where=unsure[tile].view(bool))
     return alpha
 
 
@@ -138,16 +141,16 @@ def _decided(guess: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
     return alpha
 
 
-def _taken_over(lines: np.ndarray, step: int, picture: np.ndarray) -> np.ndarray:
-    """Give the matte of `picture` (3, h, w) on colour lines found at 1 / `step` of its size.
+def _taken_over(lines: np.ndarray, step: int, color: np.ndarray) -> np.ndarray:
+    """Give the matte of `color` (h, w, 3) on lines of it found at 1 / `step` of its size.
 
     `lines` (h / step, w / step, 4) begins one cell above and left of the picture.
     """
-    height, width = picture.shape[1:]
+    height, width = color.shape[:2]
     lines = lines[: -(-height // step) + 2, : -(-width // step) + 2]
     grown = cv2.resize(lines, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
     grown = grown[step : step + height, step : step + width]
-    return on_lines(grown.transpose(2, 0, 1), picture)
+    return on_lines(cv2.split(grown), cv2.split(color))
 
 
 def _step(shape: tuple[int, int]) -> int:
@@ -267,20 +270,25 @@ def _descend(filtered, target, weight, matte, steps) -> np.ndarray:
     rest = weight * target
     rest -= laplacian(matte)
     way = rest / hold
-    size = float(np.vdot(rest, way))
+    size = _dot(rest, way)
     for _ in range(steps):
         if size < 1e-9:
             break
         climb = laplacian(way)
-        length = np.float32(size / max(float(np.vdot(way, climb)), 1e-12))
+        length = np.float32(size / max(_dot(way, climb), 1e-12))
         matte = matte + length * way
         climb *= length
         rest -= climb
         scaled = np.divide(rest, hold, out=climb)
-        before, size = size, float(np.vdot(rest, scaled))
+        before, size = size, _dot(rest, scaled)
         way *= np.float32(size / before)
         way += scaled
     return matte
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """Give the sum of a · b, the same on any machine: BLAS shares it among its threads."""
+    return float(np.einsum("ij,ij->i", a, b).sum(dtype=np.float64))
 
 
 def _doubled(planes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
