@@ -169,7 +169,10 @@ class Document:
         return self.past[-1].name
 
     def view(self, *targets: str) -> int:
-        """Choose the nodes to compute and show; give the revision they are shown under."""
+        """Choose the nodes to compute and show; give the revision they are shown under.
+
+        One that writes a file is not run: looking at it must not.
+        """
         self.viewed = targets
         return self._post()
 
@@ -208,7 +211,8 @@ class Document:
         self._worker.join()
 
     def _post(self) -> int:
-        targets = tuple(id for id in self.viewed if id in self.graph.nodes)
+        nodes = self.graph.nodes
+        targets = tuple(id for id in self.viewed if id in nodes and not nodes[id].spec.writes)
         with self._mail:
             self._revision += 1
             self._newest = (self._revision, time.monotonic(), self.graph, targets, self.held)
@@ -254,7 +258,7 @@ class Document:
         """Give what is shown small: the targets, or every node that writes no file as well."""
         if not self.watch_all or not targets:
             return targets
-        live = [id for id, node in graph.nodes.items() if "file" not in node.spec.outputs]
+        live = [id for id, node in graph.nodes.items() if not node.spec.writes]
         return tuple(dict.fromkeys((*targets, *live)))
 
     def _pin(self, graph: Graph, targets: tuple[str, ...], scale: float, held) -> None:

@@ -193,6 +193,11 @@ class Graph:
             needed.update(self.links.ancestors(target))
         return [id for id in self.order if id in needed]
 
+    def before(self, id: str) -> str:
+        """Give the node that feeds the first linked input of a node, or "" if none is linked."""
+        sources = (self.source(id, name) for name in self.nodes[id].spec.inputs)
+        return next((source[0] for source in sources if source is not None), "")
+
     def source(self, id: str, input: str) -> tuple[str, str] | None:
         """Give the (node, output) that feeds an input, seen through bypassed nodes."""
         link, seen = self.links.get((id, input)), []

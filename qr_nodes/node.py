@@ -217,6 +217,8 @@ class NodeSpec:
         still change the result's, or None if that has no bound. Colours pass unchanged. On a
         part of the picture that is larger by this the node gives the very same pixels
     resumes : starts from what it gave the last time (`Job.before`)
+    ahead : gets ready, from the parameters, what needs none of the inputs (loads a network) while
+        these are still being computed. What goes wrong in it, the node itself meets again
     """
 
     id: str
@@ -232,6 +234,7 @@ class NodeSpec:
     full_scale: bool = False
     reach: Callable[..., int | None] | None = None
     resumes: bool = False
+    ahead: Callable[[Mapping[str, Any]], None] | None = None
     takes_job: bool = False
 
     @property
@@ -243,6 +246,11 @@ class NodeSpec:
     def reads(self) -> tuple[str, ...]:
         """Names of the parameters that hold a file to read."""
         return tuple(name for name, param in self.params.items() if param.kind == "file")
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes a file, and so runs only when that is asked for."""
+        return "file" in self.outputs
 
     @cached_property
     def doc(self) -> str:
@@ -275,6 +283,7 @@ def node(
     outside: Callable[[Mapping[str, Any]], str] | None = None,
     reach: Callable[..., int | None] | None = None,
     resumes: bool = False,
+    ahead: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Callable[[Callable], Callable]:
     """Read a function's signature into a `NodeSpec`; the function is returned unchanged.
 
@@ -284,12 +293,12 @@ def node(
         As shown in menus.
     version : int
         Raise it whenever the same inputs would give other pixels.
-    full_scale, outside, reach, resumes
+    full_scale, outside, reach, resumes, ahead
         See `NodeSpec`.
     """
+    more = dict(full_scale=full_scale, outside=outside, reach=reach, resumes=resumes, ahead=ahead)
 
     def read(fn: Callable) -> Callable:
-        more = {"full_scale": full_scale, "outside": outside, "reach": reach, "resumes": resumes}
         SPECS[fn.__name__] = _spec(fn, title, category, version, more)
         return fn
 

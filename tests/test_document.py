@@ -36,6 +36,14 @@ def test_an_edit_is_computed_by_itself(document):
     assert shown(document) == 4.125
 
 
+def test_looking_at_an_export_writes_no_file(document, tmp_path):
+    graph = document.graph.add("export").connect("add2", "export")
+    document.edit(graph.set_param("export", "path", str(tmp_path / "seen.png")), "Export")
+    document.view("export")
+    assert document.settle()
+    assert not list(tmp_path.iterdir())
+
+
 def test_undo_and_redo_execute_nothing_and_name_the_edit(document, stubs):
     document.set_param("add", "amount", 3.0)
     document.edit(document.graph.change("add", title="Brighter"), "rename")

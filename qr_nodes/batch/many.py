@@ -96,7 +96,7 @@ class Batch:
         self.out = Path(out)
         only(graph, "load")
         exports = targets(graph)
-        if any("file" not in graph.nodes[id].spec.outputs for id in exports):
+        if any(not graph.nodes[id].spec.writes for id in exports):
             raise GraphError("the graph has no Export node.", hint="Add one, as 'export'.")
         for fault in graph.problems(exports):
             raise fault

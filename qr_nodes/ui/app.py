@@ -95,8 +95,11 @@ class App:
         self.loop.wake()
 
     def view(self, id: str) -> None:
-        """Show a node's output in the viewer, from now on."""
-        if id in self.document.graph.nodes:
+        """Show a node's output in the viewer; of one that writes a file, what it gets."""
+        graph = self.document.graph
+        if id in graph.nodes and graph.nodes[id].spec.writes:
+            id = graph.before(id)
+        if id in graph.nodes:
             self._chose_view = True
             self._look_at(id)
             self.sync()
@@ -510,12 +513,8 @@ class App:
 def first_view(graph: Graph) -> str:
     """Give the node to look at first: what the first Export writes, or the last there is."""
     for id in targets(graph):
-        node = graph.nodes[id]
-        if "file" not in node.spec.outputs:
-            return id
-        for name in node.spec.inputs:
-            if (source := graph.source(id, name)) is not None:
-                return source[0]
+        if seen := graph.before(id) if graph.nodes[id].spec.writes else id:
+            return seen
     return ""
 
 

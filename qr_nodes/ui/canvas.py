@@ -423,7 +423,7 @@ class Canvas:
                 self.graph.links[link][1]
             ]
             specs = edits.fitting(specs, kind, True)
-            specs = [spec for spec in specs if spec.outputs and "file" not in spec.outputs]
+            specs = [spec for spec in specs if spec.outputs and not spec.writes]
         elif end:
             id, name, forward = end
             spec = self.graph.nodes[id].spec

@@ -150,7 +150,7 @@ class Split:
         ]
         for id in graph.order:
             node = graph.nodes[id]
-            if "file" not in node.spec.outputs:
+            if not node.spec.writes:
                 name = node.title or node.spec.title
                 chosen = self._what == "node" and id == self._pinned
                 found.append((name, chosen, partial(self._choose, "node", id)))
@@ -434,20 +434,14 @@ def resolved(graph: Graph, viewed: str, what: What, pinned: str) -> str:
     stands for what it writes.
     """
 
-    def before(id: str) -> str:
-        for name in graph.nodes[id].spec.inputs:
-            if (source := graph.source(id, name)) is not None:
-                return source[0]
-        return ""
-
     if viewed not in graph.nodes:
         return ""
     id = pinned if what == "node" else viewed
     if what == "input":
-        return before(viewed)
+        return graph.before(viewed)
     if what == "node":
-        return before(id) if "file" in graph.nodes[id].spec.outputs else id
-    while following := before(id):
+        return graph.before(id) if graph.nodes[id].spec.writes else id
+    while following := graph.before(id):
         id = following
     return id if id in graph.of_type("load") else ""
 
