@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,7 +242,8 @@ def run_one(
         wanted = tuple(target) if isinstance(target, Mapping) else targets(bound)
         trust.check_outputs(bound, wanted)
         request = RunRequest(bound, wanted, id=id)
-        outcome = engine.run(request, listen, lambda: () if stopped() else None)
+        with _ahead(bound, wanted):
+            outcome = engine.run(request, listen, lambda: () if stopped() else None)
         if outcome.superseded:
             raise Cancelled
         outputs = outcome.outputs
@@ -253,3 +256,22 @@ def run_one(
     written = next(iter(files.values()), None)
     seconds = time.perf_counter() - began
     return Result(source or "", written, seconds, tuple(reports), error, outputs, files)
+
+
+@contextlib.contextmanager
+def _ahead(graph: Graph, wanted: Iterable[str]) -> Iterator[None]:
+    """Have nodes get ready what needs no picture, in a thread beside those that read it."""
+
+    def work() -> None:
+        for id in graph.upstream(wanted):
+            node = graph.nodes[id]
+            if node.spec.ahead is not None and not node.bypass:
+                with contextlib.suppress(Exception):  # the node meets it again, and says it
+                    node.spec.ahead(node.params)
+
+    thread = threading.Thread(target=work, name="qr-nodes ahead")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()

@@ -88,6 +88,15 @@ def predict(
         raise DeviceError(f"{device.name} failed: {fault}", model.name) from fault
 
 
+def ready(model: Model, weights: Path, device: Device = CPU) -> None:
+    """Load a network before it is asked, if it is not loaded and nothing is known against it."""
+    key = (model.checksum, device.name)
+    if key not in _sessions and key not in _failed and not device.reason:
+        with _turns[device.name]:
+            if key not in _sessions:
+                _keep(key, _load(weights, device, _options(device), model.flexible))
+
+
 def benchmark(model: Model, weights: Path, device: Device = CPU, runs: int = 5) -> float:
     """Give the median seconds that a network takes on a device, loading and first run aside."""
     rgb = np.random.default_rng(0).integers(0, 256, (*model.size, 3), np.uint8)

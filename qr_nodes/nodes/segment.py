@@ -53,7 +53,17 @@ def _identity(params: Mapping[str, Any]) -> str:
     return repr([(m.checksum, *m.preprocessing, m.stretch) for m in _models(params["model"])])
 
 
-@node("Segment", category="Matte", version=4, full_scale=True, outside=_identity)
+def _load(params: Mapping[str, Any]) -> None:
+    """Load the networks whose weights are here on the device that will be asked first."""
+    from qr_nodes.inference import devices, session, store
+
+    device = devices.pick(params["device"])
+    for model in _models(params["model"]):
+        if store.is_here(model.name):
+            session.ready(model, store.find(model.name), device)
+
+
+@node("Segment", category="Matte", version=4, full_scale=True, outside=_identity, ahead=_load)
 def segment(
     cutout: Cutout,
     *,

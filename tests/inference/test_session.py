@@ -1,5 +1,6 @@
 import threading
 from collections import OrderedDict, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,22 @@ def test_a_network_is_loaded_once_and_few_are_kept(onnx_file, monkeypatch):
     for number in range(1, 5):
         session.predict(model(checksum=f"md5:{number:032x}"), onnx_file("matte"), RGB)
     assert len(loads) == 5 and len(session._sessions) == session.KEPT
+
+
+def test_a_network_that_was_got_ready_is_not_loaded_again(onnx_file, monkeypatch):
+    loads, load = [], session._load
+    monkeypatch.setattr(session, "_load", lambda *args: loads.append(1) or load(*args))
+    for _ in range(2):
+        session.ready(model(), onnx_file("matte"))
+    session.predict(model(), onnx_file("matte"), RGB)
+    assert len(loads) == 1
+
+
+def test_a_device_that_failed_is_not_got_ready(onnx_file, monkeypatch):
+    session._failed[model().checksum, POSING.name] = "lost"
+    monkeypatch.setattr(session, "_load", None)  # would fail if it were called
+    session.ready(model(), onnx_file("matte"), POSING)
+    session.ready(model(), onnx_file("matte"), replace(POSING, name="Other", reason="no driver"))
 
 
 def test_a_running_network_is_stopped_and_the_device_is_free_again(onnx_file):
