@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import cv2
 import numpy as np
 
-from qr_nodes.imaging.strips import strips
+from qr_nodes.imaging.strips import GRAIN, strips
+from qr_nodes.imaging.tiles import soft_tiles
 from qr_nodes.types import Cutout, is_opaque, opaque
 
 Enlarging = Literal["lanczos", "cubic", "linear", "nearest"]
@@ -22,6 +24,10 @@ REACH = 4
 """Pixels that the widest kernel looks to either side."""
 MOST = 500_000_000
 """Pixels that a result may have: 3.5 GB."""
+WIDE = 512
+"""Least width in px of the columns that a picture is cut into."""
+SIDE = 256
+"""Largest side of the tiles in which colours are weighed, px of the result."""
 TRACE = np.float32(1 / 1024)
 """Weight of a transparent pixel's colour: too little to show, enough to keep it for a brush."""
 
@@ -79,11 +85,27 @@ def resize_array(
     array : (h, w) or (h, w, C) of the same type
         `array` itself if its size stays.
     """
+    if size[0] < array.shape[0] and size[1] < array.shape[1] and enlarging != "nearest":
+        return _averaged(array, size, checkpoint)
     # The axis that shrinks most goes first: less is left to do for the other.
     ratios = [new / old for new, old in zip(size, array.shape, strict=False)]
     for axis in sorted((0, 1), key=ratios.__getitem__):
         array = _resize_axis(array, axis, size[axis], enlarging, checkpoint)
     return array
+
+
+def _averaged(array, size, checkpoint) -> np.ndarray:
+    """Average areas along both axes at once, in strips where whole rows make whole rows."""
+    out = np.empty((*size, *array.shape[2:]), array.dtype)
+    common = math.gcd(array.shape[0], size[0])
+    whole, step = array.shape[0] // common, size[0] // common  # rows of which rows are made
+    rows = max(1, GRAIN // (array.shape[1] * whole))
+    for first in range(0, common, rows):
+        checkpoint()
+        last = min(first + rows, common)
+        part, target = array[first * whole : last * whole], out[first * step : last * step]
+        cv2.resize(part, target.shape[1::-1], dst=target, interpolation=cv2.INTER_AREA)
+    return out
 
 
 def _resize_axis(array, axis, length, enlarging, checkpoint) -> np.ndarray:
@@ -95,7 +117,9 @@ def _resize_axis(array, axis, length, enlarging, checkpoint) -> np.ndarray:
     shape = list(array.shape)
     shape[axis] = length
     out = np.empty(shape, array.dtype)
-    for part, *_ in strips(array.shape[1 - axis], max(array.shape[axis], length)):
+    # Columns cut narrow would take a page of memory for each row of a large picture.
+    line = min(max(array.shape[axis], length), GRAIN // WIDE if axis == 0 else GRAIN)
+    for part, *_ in strips(array.shape[1 - axis], line):
         checkpoint()
         at = (slice(None),) * (1 - axis) + (part,)
         target = out[at]
@@ -138,34 +162,81 @@ def resize_cutout_arrays(
     alpha = np.ascontiguousarray(alpha)
     new_alpha = _snapped(resize_array(alpha, size, enlarging, checkpoint))
     if enlarging != "nearest":
-        _weigh(resized, color, alpha, checkpoint)
+        _weigh(resized, color, alpha, new_alpha, checkpoint)
     return resized, new_alpha
 
 
-def _weigh(resized, color, alpha, checkpoint) -> None:
+def _weigh(resized, color, alpha, new_alpha, checkpoint) -> None:
     """Put colours averaged by weight of alpha where an average may have met transparency.
 
     Lanczos and cubic kernels have negative weights, whose sums may be 0: the weighted average
     is linear where the picture grows.
     """
-    size = resized.shape[:2]
-    solid = (alpha == 1).view(np.uint8)
-    solid = cv2.erode(solid, np.ones((2 * REACH + 1,) * 2, np.uint8)).reshape(alpha.shape)
-    solid *= np.uint8(255)
-    mixed = resize_array(solid, size, "linear", checkpoint) < 255
-    del solid
-    plane = np.empty(alpha.shape, np.float32)
-    np.add(alpha, TRACE, out=plane)
-    new_weight = resize_array(plane, size, "linear", checkpoint)
-    for channel in range(3):
-        for rows, *_ in strips(*alpha.shape):
-            np.multiply(color[rows, :, channel], alpha[rows] + TRACE, out=plane[rows])
-        new = resize_array(plane, size, "linear", checkpoint)
-        for rows, *_ in strips(*size):
-            checkpoint()
-            new[rows] /= new_weight[rows]
-            values = new[rows] if color.dtype == np.float32 else np.rint(new[rows])
-            np.copyto(resized[rows, :, channel], values, where=mixed[rows], casting="unsafe")
+    down, across = (_taps(*lengths) for lengths in zip(alpha.shape, new_alpha.shape, strict=True))
+    growth = max(1.0, *(new / old for new, old in zip(new_alpha.shape, alpha.shape, strict=True)))
+    square = np.ones((2 * REACH + 1,) * 2, np.uint8)
+    # Where alpha is the same all around, weights change nothing.
+    for box, _, _ in soft_tiles(new_alpha, math.ceil(REACH * growth), SIDE):
+        checkpoint()
+        rows, columns = (
+            _looked_at(*taps, part) for taps, part in zip((down, across), box, strict=True)
+        )
+        solid = np.uint8(alpha[rows, columns] == 1)
+        planes = np.empty((5, *solid.shape), np.float32)
+        np.subtract(1, cv2.erode(solid, square).reshape(solid.shape), out=planes[4])
+        np.add(alpha[rows, columns], TRACE, out=planes[3])
+        np.multiply(color[rows, columns].transpose(2, 0, 1), planes[3], out=planes[:3])
+        for (starts, taps), part, whole, axis in zip(
+            (down, across), box, (rows, columns), (1, 2), strict=True
+        ):
+            planes = _sampled(planes, starts[part] - whole.start, taps[part], axis)
+        new = (planes[:3] / planes[3]).transpose(1, 2, 0)
+        values = new if color.dtype == np.float32 else np.rint(new)
+        np.copyto(resized[box], values, where=planes[4, ..., None] > 0, casting="unsafe")
+
+
+def _taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give, for each new sample, the first old one that it is made of and weights from there on.
+
+    Area under each new sample where there are fewer of them, linear where there are more.
+
+    Returns
+    -------
+    starts : (new,) int
+    taps : (new, n) float32, rows summing to 1
+    """
+    step = old / new
+    if new > old:
+        at = np.clip((np.arange(new) + 0.5) * step - 0.5, 0, old - 1)
+        starts = np.minimum(at.astype(int), max(old - 2, 0))
+        after = at - starts
+        taps = np.stack([1 - after, after][: min(old, 2)], axis=1)
+    else:
+        ends = np.arange(new + 1) * step
+        starts = ends[:-1].astype(int)
+        at = starts[:, None] + np.arange(min(math.ceil(step) + 1, old))
+        first, last = np.maximum(at, ends[:-1, None]), np.minimum(at + 1, ends[1:, None])
+        taps = np.maximum(last - first, 0)
+        # The last samples' taps may look beyond the end, with weight 0: they begin earlier.
+        over = np.maximum(starts + taps.shape[1] - old, 0)
+        for row in np.flatnonzero(over):
+            taps[row], starts[row] = np.roll(taps[row], over[row]), starts[row] - over[row]
+    return starts, (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _looked_at(starts: np.ndarray, taps: np.ndarray, part: slice) -> slice:
+    """Give the old samples that a part of the new ones is made of."""
+    return slice(starts[part.start], starts[part.stop - 1] + taps.shape[1])
+
+
+def _sampled(planes: np.ndarray, starts: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray:
+    """Make each new sample along an axis of (n, h, w) planes of old ones."""
+    shape = [1, 1, 1]
+    shape[axis] = len(starts)
+    out = 0
+    for place, weights in enumerate(taps.T):
+        out += planes.take(starts + place, axis=axis) * weights.reshape(shape)
+    return out
 
 
 def crop(cutout: Cutout, rows: slice, columns: slice) -> Cutout:

@@ -10,7 +10,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout
 
 
-@node("Resize", category="Frame")
+@node("Resize", category="Frame", version=2)
 def resize(
     cutout: Cutout,
     *,

@@ -1,9 +1,17 @@
 """Resampling: known averages, no fringe, hidden colours kept."""
 
+import cv2
 import numpy as np
 import pytest
 
-from qr_nodes.imaging.resample import crop, fitted, resize_array, resize_cutout_arrays, shrink
+from qr_nodes.imaging.resample import (
+    TRACE,
+    crop,
+    fitted,
+    resize_array,
+    resize_cutout_arrays,
+    shrink,
+)
 from qr_nodes.types import Cutout, Source, opaque
 
 DTYPES = [np.uint8, np.uint16, np.float32]
@@ -89,6 +97,30 @@ def test_the_composite_of_the_shrunk_is_the_shrunk_composite():
     small, small_alpha = resize_cutout_arrays(color, alpha, (16, 24))
     np.testing.assert_allclose(small * small_alpha[..., None], expected, atol=2e-3)
     np.testing.assert_allclose(small_alpha, shrink(alpha, 0.25), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(333, 500), (400, 177), (131, 100), (900, 1300), (500, 1300)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tiles_give_what_weighing_the_whole_picture_gives(size, dtype):
+    rng = np.random.default_rng(5)
+    blurred = cv2.GaussianBlur(rng.random((799, 1200, 3), np.float32), (0, 0), 3)
+    color = (cv2.normalize(blurred, None, 0, 1, cv2.NORM_MINMAX) * top(dtype)).astype(dtype)
+    alpha = disk((799, 1200), 250)
+    found, _ = resize_cutout_arrays(color, alpha, size, "linear")
+    weight = alpha + TRACE
+    planes = [*(color.astype(np.float32) * weight[..., None]).transpose(2, 0, 1), weight]
+    *planes, weight = (resize_array(plane, size, "linear") for plane in planes)
+    expected = np.stack(planes, axis=-1) / weight[..., None]
+    np.testing.assert_allclose(found / top(dtype), expected / top(dtype), atol=1.5 / 255)
+
+
+def test_large_pictures_are_averaged_in_strips_without_a_seam():
+    checks = []
+    array = np.random.default_rng(6).integers(0, 256, (1500, 2100, 3), np.uint8)
+    small = resize_array(array, (500, 700), checkpoint=lambda: checks.append(1))
+    expected = array.reshape(500, 3, 700, 3, 3).mean((1, 3))
+    np.testing.assert_allclose(small, expected, atol=0.51)
+    assert len(checks) > 2
 
 
 def test_hidden_colours_survive_where_all_is_transparent():
