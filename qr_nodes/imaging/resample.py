@@ -26,7 +26,7 @@ MOST = 500_000_000
 """Pixels that a result may have: 3.5 GB."""
 WIDE = 512
 """Least width in px of the columns that a picture is cut into."""
-SIDE = 256
+SIDE = 64
 """Largest side of the tiles in which colours are weighed, px of the result."""
 TRACE = np.float32(1 / 1024)
 """Weight of a transparent pixel's colour: too little to show, enough to keep it for a brush."""
