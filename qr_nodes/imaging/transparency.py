@@ -55,6 +55,9 @@ ROUNDS = 4
 FOUND = 0.05
 """Share of plateau times share of rim from which a subject counts as see-through."""
 
+CLEAR = 0.1
+"""Share of rim times share of sides alike times likeness from which a decided subject counts."""
+
 ALIKE = 0.4
 """How much of a see-through subject must look like the background."""
 
@@ -162,12 +165,13 @@ def unmixed(
 
 
 def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
-    """Find subjects that are see-through from a network's soft matte.
+    """Find subjects that are see-through.
 
-    Three signs must come together: the matte is undecided over areas, not just along edges;
-    along the outline a rim differs from what lies on both sides of it while these look alike;
-    and much of the subject looks like the background behind. Each alone is common with
-    subjects that a network finds hard.
+    Three signs must come together: along the outline a rim differs from what lies on both
+    sides of it while these look alike; much of the subject looks like the background behind;
+    and a network's matte is undecided over areas, not just along edges. Each alone is common
+    with subjects that a network finds hard. Where the matte is decided the other two must be
+    strong, and the background be as predicted from outside the subject alone.
 
     Parameters
     ----------
@@ -178,28 +182,25 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
     -------
     region : (H, W) float32 in [0, 1], or None if there is nothing see-through
     """
-    # Most subjects are clearly solid, which a quick look shows.
-    small = _small(alpha, quick=True)
-    if _plateau(small).sum() < 0.9 * FOUND * (small > 0.05).sum():
-        return None
-    small = _small(alpha)
+    small, picture = _small(alpha, quick=True), _small(color, quick=True)
     plateau = _plateau(small)
-    if plateau.sum() < FOUND * (small > 0.05).sum():
-        return None
-    picture = _small(color)
     count, labels = cv2.connectedComponents((small > 0.05).astype(np.uint8))
     found = np.zeros(small.shape, np.uint8)
     for label in range(1, count):
         subject = labels == label
-        share = plateau[subject].mean()
-        # A rim share is at most 1; subjects under 1 % of the picture are left alone.
-        if share >= FOUND and subject.mean() > 0.01:
-            outline = (subject & (small > 0.1)).astype(np.uint8)
-            around = cv2.dilate(subject.astype(np.uint8), SQUARE)
-            if share * _rim_share(picture, outline) >= FOUND:
-                scene = _scene(picture, small, around.astype(np.float32))
-                if scene is not None and scene.alike[subject].mean() >= ALIKE:
-                    found |= around
+        if subject.mean() <= 0.01:  # of the picture: too small to tell
+            continue
+        rim, same = _rim_shares(picture, (subject & (small > 0.1)).astype(np.uint8))
+        around = cv2.dilate(subject.astype(np.uint8), SQUARE)
+
+        def alike(rounds: int, subject=subject, around=around) -> float:
+            scene = _scene(picture, small, around.astype(np.float32), rounds)
+            return 0.0 if scene is None else float(scene.alike[subject].mean())
+
+        undecided = plateau[subject].mean()
+        hinted = undecided >= FOUND and undecided * rim >= FOUND and alike(ROUNDS) >= ALIKE
+        if hinted or (rim * same >= CLEAR and rim * same * alike(0) >= CLEAR):
+            found |= around
     if not found.any():
         return None
     region = cv2.blur(found.astype(np.float32), (5, 5))
@@ -348,7 +349,9 @@ def membrane(values: np.ndarray, weight: np.ndarray, sweeps: int = 8) -> np.ndar
     return filled
 
 
-def _scene(color: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> Scene | None:
+def _scene(
+    color: np.ndarray, alpha: np.ndarray, region: np.ndarray, rounds: int = ROUNDS
+) -> Scene | None:
     picture, matte, inside = _small(color), _small(alpha), (_small(region) > 0) * _ONE
     near = cv2.dilate((matte > EMPTY).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     near = near.reshape(matte.shape)
@@ -361,7 +364,7 @@ def _scene(color: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> Scene | 
     common = palette.common_in(picture, tuple(slice(0, n) for n in matte.shape), matte.shape)
     spread = _spread(picture, known)
     behind = membrane(picture, known)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         alike = _alike(picture, behind, spread, common)
         # Behind clear glass the background itself is seen: it beats any guess from outside.
         # What is only half alike counts for nothing, or its mere number would sway the rest.
@@ -453,11 +456,11 @@ def _around(values: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(values, (0, 0), sigma).reshape(values.shape)
 
 
-def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
-    """Give the part of a subject's outline that is a rim between two sides that look alike."""
+def _rim_shares(picture: np.ndarray, subject: np.ndarray) -> tuple[float, float]:
+    """Give the parts of an outline whose two sides look alike with a rim between, and at all."""
     height, width = subject.shape
     if min(height, width) < 30 or subject.all():
-        return 0.0
+        return 0.0, 0.0
     signed = cv2.distanceTransform(subject, cv2.DIST_L2, 5)
     signed -= cv2.distanceTransform(1 - subject, cv2.DIST_L2, 5)
     signed = cv2.GaussianBlur(signed, (0, 0), 2)
@@ -467,7 +470,7 @@ def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
     free = (y > 14) & (y < height - 14) & (x > 14) & (x < width - 14)
     y, x = y[free], x[free]
     if len(y) < 10:
-        return 0.0
+        return 0.0, 0.0
     across_y, across_x = (dy / length)[y, x], (dx / length)[y, x]
     picture = cv2.GaussianBlur(picture, (0, 0), 0.8)
 
@@ -480,7 +483,8 @@ def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
     without = at(np.arange(-12, -6)).mean(axis=0)
     rim = np.abs(at(np.arange(-5, 6)) - (within + without) / 2).max(axis=(0, 2))
     differ = np.abs(within - without).max(axis=1)
-    return float(((differ < 0.1) & (rim > 0.1) & (rim > 2 * differ)).mean())
+    same = differ < 0.1
+    return float((same & (rim > 0.1) & (rim > 2 * differ)).mean()), float(same.mean())
 
 
 def _small(values: np.ndarray, quick: bool = False) -> np.ndarray:

@@ -150,6 +150,17 @@ def test_glass_is_found_by_itself():
     assert region[away() > 110].max() == 0
 
 
+def test_glass_is_found_where_a_network_takes_it_for_solid():
+    picture, true, _ = goblet()
+    solid = np.clip((81 - away()) / 4 + 0.5, 0, 1).astype(np.float32)
+    region = see_through(picture, solid)
+    assert region is not None
+    assert region[true > 0.5].min() > 0.5
+    # The same outline around other colours than those behind is a solid thing with a rim.
+    inside = (away() < 74)[..., None]
+    assert see_through(np.where(inside, meadow()[::-1], picture), solid) is None
+
+
 def test_opaque_subjects_are_left_alone():
     for color in ((0.7, 0.3, 0.2), (0.3, 0.42, 0.14), (0.9, 0.9, 0.9)):
         picture, matte = ball(color)
