@@ -1,7 +1,7 @@
 """Take apart what is partly see-through, and close holes in what is not.
 
-Everything that varies slowly (the predicted background, how far it may be off, the region) is
-found on a small copy of the picture; only the unmixing itself looks at every pixel.
+Everything that varies slowly (the predicted background, how far it may be off, how alpha
+follows the colours) is found on a small copy; only the unmixing itself looks at every pixel.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from qr_nodes.imaging.edges import ColorLines, on_lines
 from qr_nodes.imaging.palette import Palette, blocks
 
 SMALL = 384
@@ -20,8 +21,24 @@ SMALL = 384
 HALVED = 4
 """Multiple of it from which a picture is halved first."""
 
-FULL = 0.12
-"""Share of the region's brightest and of its darkest parts that count as opaque at full haze."""
+REACH = 8
+"""Half the side, on the small copy, of the windows that a local range of colours, and lines of
+alpha over colour, are taken from."""
+
+AROUND = 15
+"""Standard deviation on the small copy over which it counts how much looks like the background."""
+
+ROOM = 0.15
+"""Least distance from the background to the end of the range of foregrounds."""
+
+OFF = (0.03, 0.15)
+"""Distances from the glass's own line of colours from and to which a pixel becomes solid."""
+
+FLAT = 1e-4
+"""Colour variance below which a window is flat, so that its alpha does not follow colours."""
+
+SURE = 0.05
+"""How far alpha may stay under the least that colours in [0, 1] allow."""
 
 EMPTY = 0.02
 """Alpha up to which a pixel counts as background."""
@@ -29,11 +46,17 @@ EMPTY = 0.02
 TOLERANCE = 2.5
 """Standard deviations of the background around that a pixel may differ from it."""
 
+DOUBT = 1.5
+"""The same that does not count for alpha in colours that the background has around."""
+
 ROUNDS = 4
 """Times that what looks like the background is added to what is known of it."""
 
 FOUND = 0.05
 """Share of plateau times share of rim from which a subject counts as see-through."""
+
+CLEAR = 0.1
+"""Share of rim times share of sides alike times likeness from which a decided subject counts."""
 
 ALIKE = 0.4
 """How much of a see-through subject must look like the background."""
@@ -57,14 +80,12 @@ class Scene:
     Attributes
     ----------
     background : (h, w, 3) float32, the background predicted everywhere
-    spread : (h, w) float32, how far the true one may be off
-    palette : the background's colours, place by place
+    doubt : (h, w) float32, up to how far off it a pixel may still be nothing but background
     alike : (h, w) float32 in [0, 1], how much each pixel looks like the background there
     """
 
     background: np.ndarray
-    spread: np.ndarray
-    palette: Palette
+    doubt: np.ndarray
     alike: np.ndarray
 
 
@@ -79,10 +100,11 @@ def unmixed(
 
     B is predicted from what surrounds the region: a membrane, which then takes in pixel by
     pixel what looks like the background behind. Of the pairs of alpha and F that explain a
-    pixel the one with the least alpha is taken, F being no brighter and no darker than the
-    region gets: so highlights and dark rims stay and clear glass goes. The least alpha is too
-    little for most glass; `haze` narrows the range of F and lets colours that the background
-    does not hold keep part of the alpha they had.
+    pixel the one with the least alpha is taken, F being no brighter and no darker than it gets
+    in the region nearby: so highlights and dark rims stay and clear glass goes. That is too
+    little for most glass, so part of the alpha before is kept: where little around looks like
+    the background, by `haze`, and where a colour is not on the line from the background to the
+    glass, as with fruit in a drink. The result is made smooth as a function of the colours.
 
     Parameters
     ----------
@@ -91,7 +113,7 @@ def unmixed(
     region : (H, W) float32 in [0, 1]
         Where the subject is see-through.
     haze : float in [0, 1]
-        0 for the least alpha.
+        0 for the least alpha that any colour allows.
     checkpoint : callable
         Called between blocks; may raise to stop.
 
@@ -108,11 +130,18 @@ def unmixed(
     glass as highlights over an attenuated background; refraction is left out here.
     Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", SIGGRAPH 1996: filling in by
     pull and push.
+    He, Sun and Tang, "Single image haze removal using dark channel prior", CVPR 2009: what
+    gets in the way is as dense as the extremes in a window around say.
+    Fattal, "Dehazing using color-lines", ACM TOG 34(1), 2014: what a veil adds lies on one
+    line of colours.
+    He and Sun, "Fast guided filter", arXiv:1505.00996, 2015: lines of alpha over colour, found
+    on a small copy.
     """
     scene = _scene(color, alpha, region)
     if scene is None:
         return None
-    dark, bright = _range(color, region, FULL * haze)
+    inside = (_small(region) > 0) * _ONE
+    lines = _alpha_lines(scene, _small(color), _small(alpha), inside, haze, checkpoint)
     new_alpha, new_color = np.array(alpha), np.array(color)
     for box in blocks(*alpha.shape):
         checkpoint()
@@ -120,24 +149,29 @@ def unmixed(
         if not weight.any():
             continue
         seen, behind = _unit(color[box]), _enlarged(scene.background, box, alpha.shape)
-        spread = _enlarged(scene.spread, box, alpha.shape)
-        common = scene.palette.common_in(seen, box, alpha.shape)
-        least = _least_alpha(seen, behind, spread, common, dark, bright)
-        least += (1 - least) * haze * alpha[box] * (1 - common)
-        new_alpha[box] += weight * (least - alpha[box])
-        front = behind + (seen - behind) / np.maximum(least, 0.05)[..., None]
+        doubt = _enlarged(scene.doubt, box, alpha.shape)
+        coverage = on_lines(
+            np.moveaxis(_enlarged(lines, box, alpha.shape), 2, 0), np.moveaxis(seen, 2, 0)
+        )
+        # Averages over windows leave a breath of alpha where there is none.
+        coverage = (coverage - EMPTY) / (1 - EMPTY)
+        np.maximum(coverage, _least_alpha(seen, behind, doubt, 0.0, 1.0) - SURE, out=coverage)
+        np.clip(coverage, 0, 1, out=coverage)
+        new_alpha[box] += weight * (coverage - alpha[box])
+        front = behind + (seen - behind) / np.maximum(coverage, 0.05)[..., None]
         front = seen + weight[..., None] * (np.clip(front, 0, 1) - seen)
         new_color[box] = _like(front, color, weight, new_color[box])
     return np.clip(new_alpha, 0, 1), new_color
 
 
 def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
-    """Find subjects that are see-through from a network's soft matte.
+    """Find subjects that are see-through.
 
-    Three signs must come together: the matte is undecided over areas, not just along edges;
-    along the outline a rim differs from what lies on both sides of it while these look alike;
-    and much of the subject looks like the background behind. Each alone is common with
-    subjects that a network finds hard.
+    Three signs must come together: along the outline a rim differs from what lies on both
+    sides of it while these look alike; much of the subject looks like the background behind;
+    and a network's matte is undecided over areas, not just along edges. Each alone is common
+    with subjects that a network finds hard. Where the matte is decided the other two must be
+    strong, and the background be as predicted from outside the subject alone.
 
     Parameters
     ----------
@@ -148,28 +182,25 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
     -------
     region : (H, W) float32 in [0, 1], or None if there is nothing see-through
     """
-    # Most subjects are clearly solid, which a quick look shows.
-    small = _small(alpha, quick=True)
-    if _plateau(small).sum() < 0.9 * FOUND * (small > 0.05).sum():
-        return None
-    small = _small(alpha)
+    small, picture = _small(alpha, quick=True), _small(color, quick=True)
     plateau = _plateau(small)
-    if plateau.sum() < FOUND * (small > 0.05).sum():
-        return None
-    picture = _small(color)
     count, labels = cv2.connectedComponents((small > 0.05).astype(np.uint8))
     found = np.zeros(small.shape, np.uint8)
     for label in range(1, count):
         subject = labels == label
-        share = plateau[subject].mean()
-        # A rim share is at most 1; subjects under 1 % of the picture are left alone.
-        if share >= FOUND and subject.mean() > 0.01:
-            outline = (subject & (small > 0.1)).astype(np.uint8)
-            around = cv2.dilate(subject.astype(np.uint8), SQUARE)
-            if share * _rim_share(picture, outline) >= FOUND:
-                scene = _scene(picture, small, around.astype(np.float32))
-                if scene is not None and scene.alike[subject].mean() >= ALIKE:
-                    found |= around
+        if subject.mean() <= 0.01:  # of the picture: too small to tell
+            continue
+        rim, same = _rim_shares(picture, (subject & (small > 0.1)).astype(np.uint8))
+        around = cv2.dilate(subject.astype(np.uint8), SQUARE)
+
+        def alike(rounds: int, subject=subject, around=around) -> float:
+            scene = _scene(picture, small, around.astype(np.float32), rounds)
+            return 0.0 if scene is None else float(scene.alike[subject].mean())
+
+        undecided = plateau[subject].mean()
+        hinted = undecided >= FOUND and undecided * rim >= FOUND and alike(ROUNDS) >= ALIKE
+        if hinted or (rim * same >= CLEAR and rim * same * alike(0) >= CLEAR):
+            found |= around
     if not found.any():
         return None
     region = cv2.blur(found.astype(np.float32), (5, 5))
@@ -318,8 +349,10 @@ def membrane(values: np.ndarray, weight: np.ndarray, sweeps: int = 8) -> np.ndar
     return filled
 
 
-def _scene(color: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> Scene | None:
-    picture, matte, inside = _small(color), _small(alpha), _small(region)
+def _scene(
+    color: np.ndarray, alpha: np.ndarray, region: np.ndarray, rounds: int = ROUNDS
+) -> Scene | None:
+    picture, matte, inside = _small(color), _small(alpha), (_small(region) > 0) * _ONE
     near = cv2.dilate((matte > EMPTY).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     near = near.reshape(matte.shape)
     known = (~near & (inside == 0)).astype(np.float32)
@@ -331,13 +364,13 @@ def _scene(color: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> Scene | 
     common = palette.common_in(picture, tuple(slice(0, n) for n in matte.shape), matte.shape)
     spread = _spread(picture, known)
     behind = membrane(picture, known)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         alike = _alike(picture, behind, spread, common)
         # Behind clear glass the background itself is seen: it beats any guess from outside.
         # What is only half alike counts for nothing, or its mere number would sway the rest.
         sure = np.clip((alike - 0.3) / 0.7, 0, 1) * inside
         behind = membrane(picture, np.clip(known + sure, 0, 1))
-    return Scene(behind, spread, palette, _alike(picture, behind, spread, common))
+    return Scene(behind, DOUBT * spread * common, _alike(picture, behind, spread, common))
 
 
 def _alike(
@@ -350,52 +383,84 @@ def _alike(
 
 def _spread(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Give the standard deviation of the known pixels around, carried into the unknown."""
-
-    def around(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (0, 0), 8).reshape(values.shape)
-
-    total = around(known) + 1e-4
-    mean = around(picture * known[..., None]) / total[..., None]
-    variance = around(((picture - mean) ** 2).max(axis=2) * known) / total
+    total = _around(known, 8) + 1e-4
+    mean = _around(picture * known[..., None], 8) / total[..., None]
+    variance = _around(((picture - mean) ** 2).max(axis=2) * known, 8) / total
     return np.sqrt(np.maximum(membrane(variance[..., None], known)[..., 0], 0)) + 0.02
 
 
+def _alpha_lines(
+    scene: Scene,
+    picture: np.ndarray,
+    alpha: np.ndarray,
+    inside: np.ndarray,
+    haze: float,
+    checkpoint: Callable[[], None],
+) -> np.ndarray:
+    """Find alpha on the small copy, as (h, w, 4): slopes over the colours, and an offset."""
+    # The lower half of `haze` narrows the range of F, all of it keeps more of what was there.
+    narrow = min(2 * haze, 1.0)
+    dark, bright = _range(picture, inside > 0)
+    ends = narrow * dark, 1 - narrow * (1 - bright)
+    least = _least_alpha(picture, scene.background, scene.doubt, *ends)
+    subject = (alpha * inside > 0.05) * _ONE
+    alike = _around(scene.alike * subject, AROUND) / (_around(subject, AROUND) + 1e-3)
+    kept = haze * (1 - np.maximum(alike, scene.alike))
+    first, last = OFF
+    strange = _off_line(picture - scene.background, inside * (1 - scene.alike))
+    solid = narrow * np.clip((strange - first) / (last - first), 0, 1)
+    least += (1 - least) * alpha * np.maximum(kept, solid)
+    least = alpha + inside * (least - alpha)
+    guide = np.ascontiguousarray(np.moveaxis(picture, 2, 0))
+    lines = ColorLines(guide, REACH, FLAT, checkpoint).coefficients(least)
+    return np.ascontiguousarray(np.moveaxis(lines, 0, 2))
+
+
 def _least_alpha(
-    seen: np.ndarray,
-    behind: np.ndarray,
-    spread: np.ndarray,
-    common: np.ndarray,
-    dark: float,
-    bright: float,
+    seen: np.ndarray, behind: np.ndarray, doubt: np.ndarray, dark, bright
 ) -> np.ndarray:
     """Give the least alpha with which a foreground from `dark` to `bright` explains `seen`.
 
-    Differences that the background's own colours show around do not count as long as they
-    stay within the tolerance.
+    Differences up to `doubt` do not count, and from twice that they count in full.
     """
-    least = np.zeros(common.shape, np.float32)
-    scale, strange = 1 / (TOLERANCE * spread), 1 - common
-    for channel in range(3):
-        back = behind[..., channel]
-        size = seen[..., channel] - back
-        room = np.where(size > 0, np.maximum(bright - back, 0.1), np.maximum(back - dark, 0.1))
-        np.abs(size, out=size)
-        counts = size * scale
-        counts -= 1
-        np.clip(counts, 0, 1, out=counts)
-        counts *= common
-        counts += strange
-        size *= counts
-        size /= room
-        np.maximum(least, size, out=least)
-    return np.minimum(least, 1, out=least)
+    size = seen - behind
+    room = np.maximum(np.where(size > 0, bright - behind, behind - dark), ROOM)
+    size = np.abs(size)
+    size *= np.clip(size / (doubt + 1e-3)[..., None] - 1, 0, 1)
+    return np.minimum((size / room).max(axis=2), 1).astype(np.float32)
 
 
-def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
-    """Give the part of a subject's outline that is a rim between two sides that look alike."""
+def _range(picture: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the darkest and the brightest around within a region, per channel, without specks."""
+    if not inside.any():
+        return picture, picture
+    levels = np.rint(255 * picture).astype(np.uint8)
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * REACH + 1,) * 2)
+
+    def extreme(way: Callable, outside: int) -> np.ndarray:
+        only = np.where(inside[..., None], levels, np.uint8(outside))
+        out = way(cv2.medianBlur(only, 5), window).reshape(picture.shape)
+        return _around(_unit(out), REACH / 2)
+
+    return extreme(cv2.erode, 255), extreme(cv2.dilate, 0)
+
+
+def _off_line(size: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Give the distance of differences (h, w, 3) from the line that most of them follow."""
+    spread = np.einsum("yxc,yxd,yx->cd", size, size, weight)
+    line = np.linalg.eigh(spread)[1][:, -1].astype(np.float32)
+    return np.linalg.norm(size - (size @ line)[..., None] * line, axis=2)
+
+
+def _around(values: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(values, (0, 0), sigma).reshape(values.shape)
+
+
+def _rim_shares(picture: np.ndarray, subject: np.ndarray) -> tuple[float, float]:
+    """Give the parts of an outline whose two sides look alike with a rim between, and at all."""
     height, width = subject.shape
     if min(height, width) < 30 or subject.all():
-        return 0.0
+        return 0.0, 0.0
     signed = cv2.distanceTransform(subject, cv2.DIST_L2, 5)
     signed -= cv2.distanceTransform(1 - subject, cv2.DIST_L2, 5)
     signed = cv2.GaussianBlur(signed, (0, 0), 2)
@@ -405,7 +470,7 @@ def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
     free = (y > 14) & (y < height - 14) & (x > 14) & (x < width - 14)
     y, x = y[free], x[free]
     if len(y) < 10:
-        return 0.0
+        return 0.0, 0.0
     across_y, across_x = (dy / length)[y, x], (dx / length)[y, x]
     picture = cv2.GaussianBlur(picture, (0, 0), 0.8)
 
@@ -418,16 +483,8 @@ def _rim_share(picture: np.ndarray, subject: np.ndarray) -> float:
     without = at(np.arange(-12, -6)).mean(axis=0)
     rim = np.abs(at(np.arange(-5, 6)) - (within + without) / 2).max(axis=(0, 2))
     differ = np.abs(within - without).max(axis=1)
-    return float(((differ < 0.1) & (rim > 0.1) & (rim > 2 * differ)).mean())
-
-
-def _range(color: np.ndarray, region: np.ndarray, share: float) -> tuple[float, float]:
-    """Give the levels under and over which a share of the region lies."""
-    inside = _small(region) > 0.5
-    picture = _small(color)
-    ends = (100 * share, 100 - 100 * share)
-    dark, bright = np.percentile(picture[inside] if inside.any() else picture, ends)
-    return float(dark), float(bright)
+    same = differ < 0.1
+    return float((same & (rim > 0.1) & (rim > 2 * differ)).mean()), float(same.mean())
 
 
 def _small(values: np.ndarray, quick: bool = False) -> np.ndarray:

@@ -10,14 +10,14 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque
 
 
-@node("Transparency Fix", category="Matte", version=1)
+@node("Transparency Fix", category="Matte", version=2)
 def transparency_fix(
     cutout: Cutout,
     where: Mask | None = None,
     *,
     find: bool = True,
     strength: Annotated[float, Param(0, 1)] = 1.0,
-    haze: Annotated[float, Param(0, 1)] = 0.8,
+    haze: Annotated[float, Param(0, 1)] = 0.5,
     holes: Annotated[float, Param(0, 20, ui=(0, 2), unit="%")] = 0.1,
     job: Job = Job(),
 ) -> Cutout:
@@ -34,7 +34,8 @@ def transparency_fix(
     strength : float
         How far the see-through region changes.
     haze : float
-        How much tint and milkiness stays. At 0 the glass is as clear as the picture allows.
+        How much tint and milkiness stays. At 0 the glass is as clear as the picture allows; from
+        0.5 its densest parts are opaque.
     holes : float
         Largest hole to close, in parts of the subject's area. Holes that show the background
         stay open.

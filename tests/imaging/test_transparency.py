@@ -80,6 +80,40 @@ def test_a_glass_ball_is_taken_apart():
     assert over[clear].mean() < 0.02
 
 
+def dense():
+    """A cloudy glass over the meadow with drops, clear spots and an orange slice in it.
+
+    Returns the picture, its true alpha, and where the slice is.
+    """
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    drops = cv2.GaussianBlur(
+        np.random.default_rng(4).standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), 2
+    )
+    slice_ = np.clip(20.5 - np.hypot(y - 140, x - 180), 0, 1)
+    alpha = np.clip(0.75 + 0.25 * drops / drops.std(), 0, 1)
+    alpha = np.clip((81 - away()) / 2 + 0.5, 0, 1) * (alpha + slice_ * (1 - alpha))
+    front = np.float32((0.86, 0.88, 0.92)) + slice_[..., None] * np.float32((0, -0.34, -0.74))
+    picture = alpha[..., None] * front + (1 - alpha[..., None]) * meadow()
+    return picture.astype(np.float32), alpha.astype(np.float32), slice_ == 1
+
+
+def test_dense_glass_keeps_its_body_and_what_is_in_it():
+    picture, true, solid_part = dense()
+    solid = np.clip((81 - away()) / 2 + 0.5, 0, 1).astype(np.float32)
+    alpha, _ = unmixed(picture, solid, (away() < 90).astype(np.float32), haze=0.5)
+    assert np.abs(alpha - true).mean() < 0.45 * np.abs(solid - true).mean()
+    assert alpha[solid_part].mean() > 0.95
+    # Drops are followed: alpha rises and falls with the truth's.
+    body = (away() < 70) & ~solid_part
+    assert np.corrcoef(alpha[body], true[body])[0, 1] > 0.9
+
+
+def test_grain_of_the_background_leaves_no_ghost():
+    picture, _, undecided = goblet()
+    alpha, _ = unmixed(picture, undecided, (away() < 110).astype(np.float32), haze=0.5)
+    assert (alpha[away() > 95] == 0).mean() > 0.95
+
+
 def test_haze_keeps_foreign_colours():
     picture, true, undecided = goblet()
     region = (away() < 90).astype(np.float32)
@@ -114,6 +148,17 @@ def test_glass_is_found_by_itself():
     assert region is not None
     assert region[true > 0.5].min() > 0.5
     assert region[away() > 110].max() == 0
+
+
+def test_glass_is_found_where_a_network_takes_it_for_solid():
+    picture, true, _ = goblet()
+    solid = np.clip((81 - away()) / 4 + 0.5, 0, 1).astype(np.float32)
+    region = see_through(picture, solid)
+    assert region is not None
+    assert region[true > 0.5].min() > 0.5
+    # The same outline around other colours than those behind is a solid thing with a rim.
+    inside = (away() < 74)[..., None]
+    assert see_through(np.where(inside, meadow()[::-1], picture), solid) is None
 
 
 def test_opaque_subjects_are_left_alone():
