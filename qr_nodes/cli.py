@@ -80,7 +80,7 @@ cli.add_command(watch)
 @cli.command()
 @click.argument("file", required=False)
 def edit(file: str | None) -> int:
-    """Open the window: on a graph, a preset by its name, or a picture."""
+    """Open the window: on a graph, a preset by its name, a picture or a folder of pictures."""
     return _window(file)
 
 

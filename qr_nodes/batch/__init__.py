@@ -10,7 +10,7 @@ report.py    what came of each picture, as JSON or CSV
 cluster.py   all of it on several machines, with Dask
 """
 
-from qr_nodes.batch.find import Found, Picture, find_pictures, picture_at
+from qr_nodes.batch.find import Found, Picture, find_pictures, first_picture, picture_at
 from qr_nodes.batch.many import Batch, Task, default_jobs, run, run_batch
 from qr_nodes.batch.one import (
     NodeReport,
@@ -37,6 +37,7 @@ __all__ = [
     "cli_engine",
     "default_jobs",
     "find_pictures",
+    "first_picture",
     "only",
     "output_paths",
     "override",

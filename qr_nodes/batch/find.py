@@ -8,9 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from qr_nodes.errors import ReadError
+
+NEAR = 1000
+"""Folders that are looked through for a first picture: somebody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,15 @@ def find_pictures(
         for folder, place, files in _walk(root, prefix, exclude, skipped, closed):
             found.pictures += _chosen(folder, place, home, files, patterns, found.left_out)
     return found
+
+
+def first_picture(folder: str | os.PathLike) -> str:
+    """Give the path of the first picture that `find_pictures` lists of a folder; "" if there is
+    none in the first folders of it."""
+    for place, _, files in islice(_walk(os.fspath(folder), "", [], None, []), NEAR):
+        if first := next(filter(_is_picture, files), ""):
+            return os.path.join(place, first)
+    return ""
 
 
 def picture_at(path: str | os.PathLike, folder: str | os.PathLike) -> Picture:

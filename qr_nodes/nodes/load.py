@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from qr_nodes.errors import ParamError
+from qr_nodes.errors import GraphError
 from qr_nodes.imaging.image_io import read_image
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout
@@ -36,9 +36,11 @@ def load(
 
     Raises
     ------
+    GraphError
+        No picture is named.
     ReadError
         The file is missing, damaged, no picture, or over the limit.
     """
-    if not path:
-        raise ParamError("no file is named.", "load.path", "Choose a picture.")
+    if not path:  # like a missing link: a graph that is not finished, not a wrong value
+        raise GraphError("no picture is named.", "load.path", "Choose a picture.")
     return read_image(path, page=page, scale=job.scale, max_pixels=max_pixels * 1e6, note=job.note)

@@ -23,7 +23,7 @@ from qr_nodes.ui import canvas_edits as edits
 from qr_nodes.ui import canvas_node, theme
 from qr_nodes.ui.canvas_frames import Frames
 from qr_nodes.ui.canvas_mouse import End, Mouse
-from qr_nodes.ui.canvas_node import UNLINKED, Facts, NodeItem
+from qr_nodes.ui.canvas_node import Facts, NodeItem, unfinished
 from qr_nodes.ui.canvas_search import Popup
 from qr_nodes.ui.canvas_view import Box, Point, View, fitted
 
@@ -218,19 +218,13 @@ class Canvas:
             return
         facts = self.facts.setdefault(event.node, Facts())
         facts.take(event)
-        if event.kind == "failed" and self._bare(event.node):
-            facts.kind = UNLINKED
+        if event.kind == "failed":
+            facts.kind = unfinished(self.graph, event.node) or "failed"
         self._show(event.node)
         if event.node not in self.items:
             facts.value = None
         elif event.outputs is not None:
             self._pending[event.node] = None
-
-    def _bare(self, id: str) -> bool:
-        """Say whether a node fails for want of a link."""
-        node = self.graph.nodes.get(id)
-        needed = set(node.spec.inputs) - node.spec.optional if node else ()
-        return any((id, name) not in self.graph.links for name in needed)
 
     def _show(self, id: str) -> None:
         if id in self.items:

@@ -14,7 +14,7 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 
 from qr_nodes.engine import Event
-from qr_nodes.graph import Node
+from qr_nodes.graph import Graph, Node
 from qr_nodes.node import socket_name
 from qr_nodes.tiled import Tiled
 from qr_nodes.types import Cutout, Written
@@ -30,8 +30,8 @@ LONGEST = 19
 """Letters of a title that are shown."""
 
 
-UNLINKED = "not linked"
-"""What a node is that lacks only a link: unfinished rather than failed."""
+UNLINKED, UNNAMED = "not linked", "no picture yet"
+"""What a node is that lacks only a link, or a picture: unfinished rather than failed."""
 
 
 STATES = {
@@ -39,6 +39,7 @@ STATES = {
     "progress": "running",
     "failed": "failed",
     UNLINKED: "unlinked",
+    UNNAMED: "unlinked",
 }
 """How a node looks by what the engine told last."""
 
@@ -74,6 +75,17 @@ class Facts:
             return duration(self.seconds)
         named = {"started": "running…", "progress": "running…", "blocked": "waiting"}
         return named.get(self.kind, self.kind)
+
+
+def unfinished(graph: Graph, id: str) -> str:
+    """Say what a node that failed only lacks; "" if that is not why."""
+    if id not in graph.nodes:
+        return ""
+    node = graph.nodes[id]
+    if any((id, name) not in graph.links for name in set(node.spec.inputs) - node.spec.optional):
+        return UNLINKED
+    reads = node.spec.reads
+    return UNNAMED if reads and not any(node.params[name] for name in reads) else ""
 
 
 def duration(seconds: float) -> str:
@@ -200,13 +212,13 @@ class NodeItem:
         if isinstance(facts.value, Written) and facts.kind in ("done", "reused"):
             text = f"{text}, written"
         dpg.set_value(self.status, text)
-        colors = {"failed": theme.BAD, UNLINKED: theme.WARN}
+        colors = {"failed": theme.BAD, UNLINKED: theme.WARN, UNNAMED: theme.WARN}
         plain = theme.WARN if facts.notes else theme.FAINT  # it has something to say
         dpg.configure_item(self.status, color=colors.get(facts.kind, plain))
         running = facts.kind in ("started", "progress")
         dpg.set_value(self.bar, facts.fraction if running else 0.0)
         if self.image:
-            stale = self.node.bypass or facts.kind in ("failed", "blocked", UNLINKED)
+            stale = self.node.bypass or facts.kind in ("failed", "blocked", UNLINKED, UNNAMED)
             dpg.configure_item(self.image, tint_color=(255, 255, 255, 60 if stale else 255))
 
     def picture(self, registry: int | str) -> None:

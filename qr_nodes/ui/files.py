@@ -17,6 +17,7 @@ from pathlib import Path
 import dearpygui.dearpygui as dpg
 
 from qr_nodes import qrgraph, trust
+from qr_nodes.batch import first_picture
 from qr_nodes.engine import Event, RunRequest
 from qr_nodes.errors import QrNodesError, WriteError, one_line
 from qr_nodes.graph import Graph
@@ -344,7 +345,8 @@ class Files:
     def dropped(self, paths: list[str]) -> None:
         """Take files that were dropped, pasted or chosen.
 
-        A graph is opened, a picture loaded, a folder is for the Batch panel.
+        A graph is opened, a picture loaded. A folder is for the Batch panel; if no picture is
+        being worked on, its first one is loaded as well.
         """
         path = paths[0]
         if path.endswith(".qrgraph"):
@@ -352,6 +354,10 @@ class Files:
             return
         if os.path.isdir(path):
             self.app.batch.take(path)
+            graph = self.app.document.graph
+            idle = not any(graph.nodes[id].params["path"] for id in graph.of_type("load"))
+            if idle and (picture := first_picture(path)):
+                self.dropped([picture])
             return
         graph = self.app.document.graph
         loads = graph.of_type("load")

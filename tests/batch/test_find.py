@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from qr_nodes.batch import find_pictures, picture_at
+from qr_nodes.batch import find_pictures, first_picture, picture_at
 from qr_nodes.errors import ReadError
 
 
@@ -33,6 +33,15 @@ def test_pictures_come_sorted_and_what_is_none_is_counted(folder):
     ]  # fmt: skip
     assert [p.place for p in found.pictures if p.twin] == ["a.JPG", "a.tif"]
     assert dict(found.left_out) == {".cr2": 1, ".txt": 1}
+
+
+def test_the_first_picture_is_the_first_of_the_list(folder, tmp_path):
+    assert first_picture(folder) == find_pictures([folder]).pictures[0].path
+    assert first_picture(folder / "trip" / "rejects") == str(folder / "trip" / "rejects" / "x.jpg")
+    (tmp_path / "none" / "in" / "it").mkdir(parents=True)
+    assert first_picture(tmp_path / "none") == "" == first_picture(tmp_path / "gone")
+    (tmp_path / "none" / "in" / "it" / "z.png").write_bytes(b"x")
+    assert first_picture(tmp_path / "none").endswith("z.png")
 
 
 def test_patterns_choose_by_name_or_place(folder):

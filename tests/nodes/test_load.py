@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qr_nodes.errors import ParamError, ReadError
+from qr_nodes.errors import GraphError, ReadError
 from qr_nodes.node import SPECS, Job
 from qr_nodes.nodes.load import load
 from qr_nodes.types import is_opaque
@@ -54,7 +54,7 @@ def test_the_limit_is_in_megapixels(photo):
 
 
 def test_no_name_is_a_fault_of_the_parameter():
-    with pytest.raises(ParamError, match=r"load\.path: no file is named\. Choose a picture"):
+    with pytest.raises(GraphError, match=r"load\.path: no picture is named\. Choose a picture"):
         load()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qr_nodes.engine import Event
-from qr_nodes.errors import NodeError, QrNodesError
+from qr_nodes.errors import GraphError, NodeError, QrNodesError, ReadError
 from qr_nodes.graph import Graph, unknown
 from qr_nodes.types import Cutout
 from qr_nodes.ui.canvas import KEPT, Canvas
@@ -306,6 +306,16 @@ def test_an_unfinished_node_is_not_called_failed(app):
     app.canvas.event(Event(1, "failed", "smooth", error=error))
     assert dpg.get_value(app.canvas.items["smooth"].status) == "not linked"
     assert "nothing is linked" in app.canvas.pointer.explain(None, "smooth")
+
+
+def test_a_load_without_a_picture_is_not_called_failed(app):
+    error = GraphError("no picture is named.", "load.path", "Choose a picture.")
+    app.canvas.event(Event(1, "failed", "load", error=error))
+    assert dpg.get_value(app.canvas.items["load"].status) == "no picture yet"
+    assert "no picture is named" in app.canvas.pointer.explain(None, "load")
+    app.show(app.document.graph.set_param("load", "path", "gone.jpg"))
+    app.canvas.event(Event(2, "failed", "load", error=ReadError("there is no such file.", "load")))
+    assert dpg.get_value(app.canvas.items["load"].status) == "failed"
 
 
 def test_what_was_given_up_runs_no_longer(app):

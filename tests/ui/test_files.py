@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import dearpygui.dearpygui as dpg
 import pytest
+from PIL import Image
 
 from qr_nodes.cache import Cache
 from qr_nodes.document import Document
@@ -27,6 +28,8 @@ class App:
         self.document = Document(self.engine)
         self.settings, self.modal, self.said, self.asked = Store(), False, [], []
         self.canvas = SimpleNamespace(selection=[])
+        self.folders = []
+        self.batch = SimpleNamespace(take=self.folders.append)
 
     def attempt(self, call, *arguments):
         try:
@@ -173,6 +176,22 @@ def test_recovered_work_knows_what_the_file_held(files, file):
     files.app.asked.pop()[1]["Open It"]()
     files.save()
     assert files.app.asked and sigma_and_shift(file) == (2.0, 0.5)
+
+
+def test_a_folder_goes_to_the_batch_panel_and_its_first_picture_is_shown(files, tmp_path, chelsea):
+    pictures = tmp_path / "pictures"
+    (pictures / "trip").mkdir(parents=True)
+    files.start(str(pictures))
+    assert files.app.folders == [str(pictures)]
+    loaded = lambda: files.app.document.graph.nodes["load"].params["path"]  # noqa: E731
+    assert loaded() == "" and not files.dirty
+    for name in ("b.png", "a.png", "trip/0.png"):
+        Image.fromarray(chelsea).save(pictures / name)
+    files.start(str(pictures))
+    assert loaded() == str(pictures / "a.png") and not files.dirty
+    files.dropped([str(pictures / "trip")])
+    assert loaded() == str(pictures / "a.png")  # which is being worked on
+    assert files.app.folders[-1] == str(pictures / "trip")
 
 
 # ---- graphs that others made ---------------------------------------------------------------

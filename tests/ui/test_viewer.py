@@ -183,7 +183,7 @@ def test_with_no_picture_named_a_hint_says_what_to_do(viewer):
     assert words(viewer) == HINT
     viewer._app.document.graph = Graph.chain("load", "feather")
     viewer._app.document.viewed = ("feather",)
-    error = ParamError("no file is named.", "load.path", "Choose a picture.")
+    error = GraphError("no picture is named.", "load.path", "Choose a picture.")
     viewer.event(Event(1, "failed", "load", error=error))
     viewer.frame()
     assert words(viewer) == HINT
