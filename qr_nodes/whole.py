@@ -9,6 +9,7 @@ State: `_swept`, the folders that this process has looked through.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -196,7 +197,9 @@ def _lock_folder(place: Path) -> int | None:
 def _guard(target: Path) -> None:
     """Refuse to replace a file that is write-protected: renaming would not ask."""
     if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(13, "Permission denied", str(target))
+        # The system says best whether it is the file or the disk.
+        os.close(os.open(target, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
 
 
 def _like(file: BinaryIO, target: Path) -> None:

@@ -137,7 +137,9 @@ def _why(error: OSError, name: str) -> tuple[str, str, str]:
     """Give the words for a failed write: what, where, hint."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full.", name, "Free some space or write to another disk."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno == errno.EROFS:
+        return "the disk is read-only.", name, "Write to another disk."
+    if error.errno in (errno.EACCES, errno.EPERM):
         return "you have no permission to write it.", name, "Choose another folder."
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "its folder does not exist.", name, "Make the folder first, or choose another."

@@ -317,6 +317,21 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(
     assert os.listdir(tmp_path) == [target.name] and target.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_read_only_disk_is_called_so(tmp_path, monkeypatch, there):
+    target = tmp_path / "a.png"
+    if there:
+        target.write_bytes(b"old")
+
+    def refuse(*args):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "access", lambda *args: False)  # as the system answers there
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(WriteError, match=r"a\.png: the disk is read-only\. Write to another disk"):
+        write_image(picture(), target)
+
+
 def test_no_permission_is_said(tmp_path, monkeypatch):
     def refuse(*args):
         raise PermissionError(errno.EACCES, "Permission denied")
