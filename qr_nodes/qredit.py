@@ -27,7 +27,7 @@ import msgspec
 
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError
 from qr_nodes.graph import Graph
-from qr_nodes.qrgraph import MAX_BYTES, place_of, relative, strict_json, write_whole
+from qr_nodes.qrgraph import MAX_BYTES, place_of, relative, save_bytes, strict_json
 
 VERSION = 1
 
@@ -146,7 +146,7 @@ def save_edit(nodes: Values, picture: str | os.PathLike) -> Path:
         },
     }
     text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(target, text.encode(), "the edits")
+    save_bytes(target, text.encode(), "the edits")
     return target
 
 

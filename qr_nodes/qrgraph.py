@@ -256,10 +256,10 @@ def save_graph(graph: Graph, path: str | os.PathLike) -> None:
         The file cannot be written; nothing has changed.
     """
     target = Path(path).absolute()
-    write_whole(target, dump(graph, target.parent), "the graph")
+    save_bytes(target, dump(graph, target.parent), "the graph")
 
 
-def write_whole(target: Path, data: bytes, what: str) -> None:
+def save_bytes(target: Path, data: bytes, what: str) -> None:
     """Put `data` in the place of a file, so that the old or the new one is always whole.
 
     Raises
