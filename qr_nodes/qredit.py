@@ -46,11 +46,7 @@ class EditFile(msgspec.Struct, omit_defaults=True):
 
 def find_edit(picture: str | os.PathLike) -> Path | None:
     """Give the .qredit file that belongs to a picture, or None."""
-    photo = Path(picture)
-    for file in (photo.with_name(f"{photo.name}.qredit"), photo.with_suffix(".qredit")):
-        if os.path.lexists(file) and _whose(file) in ("", photo.name):
-            return file
-    return None
+    return _found(Path(picture))[0]
 
 
 def place_for_edit(picture: str | os.PathLike) -> Path:
@@ -72,15 +68,27 @@ def edited(graph: Graph, picture: str | os.PathLike) -> Graph:
     GraphError, ParamError
         It is damaged, of a newer version, or does not fit the graph.
     """
-    file = find_edit(picture)
-    return graph if file is None else load_edit(file, graph)
+    file, held = _found(Path(picture))
+    if file is None:
+        return graph
+    if isinstance(held, QrNodesError):
+        raise held.at(file.name) from held.__cause__
+    return _applied(held, file, graph)
 
 
 def load_edit(path: str | os.PathLike, graph: Graph) -> Graph:
     """Read a .qredit file and apply it to a graph: every value is checked by its parameter."""
     file = Path(path)
     try:
-        return apply_edit(graph, _parsed(_read(file)).nodes, file.parent)
+        held = _parsed(_read(file))
+    except QrNodesError as error:
+        raise error.at(file.name) from error.__cause__
+    return _applied(held, file, graph)
+
+
+def _applied(held: EditFile, file: Path, graph: Graph) -> Graph:
+    try:
+        return apply_edit(graph, held.nodes, file.parent)
     except QrNodesError as error:
         raise error.at(file.name) from error.__cause__
 
@@ -157,12 +165,21 @@ def _plain(value: Any, folder: Path) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _whose(file: Path) -> str:
-    """Give the picture that a .qredit file names; "" if it names none or cannot be read."""
-    try:
-        return _parsed(_read(file)).picture
-    except QrNodesError:
-        return ""
+def _found(photo: Path) -> tuple[Path | None, EditFile | QrNodesError | None]:
+    """Give the .qredit file that belongs to a picture, and what it holds or is wrong with it.
+
+    One that names no picture, or cannot be read, belongs to the picture it is called after.
+    """
+    for file in (photo.with_name(f"{photo.name}.qredit"), photo.with_suffix(".qredit")):
+        if not os.path.lexists(file):
+            continue
+        try:
+            held = _parsed(_read(file))
+        except QrNodesError as error:
+            return file, error
+        if held.picture in ("", photo.name):
+            return file, held
+    return None, None
 
 
 def _read(file: Path) -> bytes:

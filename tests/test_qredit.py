@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from qr_nodes import qredit
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError
 from qr_nodes.graph import Graph
 from qr_nodes.qredit import (
@@ -57,6 +58,14 @@ def test_two_pictures_of_one_stem_have_their_own_edits(graph, tmp_path):
     assert sigma == [3.0, 2.0]
     assert find_edit(tmp_path / "cat.webp") is None
     assert place_for_edit(tmp_path / "cat.webp").name == "cat.webp.qredit"
+
+
+def test_a_file_is_read_once(graph, tmp_path, monkeypatch):
+    save_edit({"feather": {"sigma": 3.0}}, tmp_path / "cat.jpg")
+    read, of = [], qredit._read
+    monkeypatch.setattr(qredit, "_read", lambda file: read.append(file.name) or of(file))
+    assert edited(graph, tmp_path / "cat.jpg").nodes["feather"].params["sigma"] == 3.0
+    assert read == ["cat.qredit"]
 
 
 def test_paths_lie_relative_to_the_file(tmp_path):

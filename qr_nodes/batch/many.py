@@ -164,7 +164,13 @@ class Batch:
             return Task(picture, graph, outs, wanted, parts)
         files, seconds = self._files(outs), time.perf_counter() - began
         return Result(
-            picture.path, next(iter(files.values())), seconds, (), files=files, skipped=True
+            picture.path,
+            next(iter(files.values())),
+            seconds,
+            (),
+            files=files,
+            skipped=True,
+            edited=graph is not self.graph,
         )
 
     def perform(
@@ -199,6 +205,7 @@ class Batch:
 
     def commit(self, task: Task, result: Result) -> Result:
         """Give what `perform` wrote its name; the result then says where the files are."""
+        result = replace(result, edited=task.graph is not self.graph)
         if result.error is not None:
             return result
         try:

@@ -44,6 +44,7 @@ class Result:
     outputs : target → its outputs by name, as arrays
     files : Export node → path of its file, for all that are there now
     skipped : all files were there and still current, so nothing was done
+    edited : the picture's own .qredit file was applied
     """
 
     input: str
@@ -54,6 +55,7 @@ class Result:
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     files: Mapping[str, str] = field(default_factory=dict)
     skipped: bool = False
+    edited: bool = False
 
     @property
     def notes(self) -> list[str]:
@@ -236,9 +238,10 @@ def run_one(
             )
         emit(event)
 
-    began, outputs = time.perf_counter(), {}
+    began, outputs, own = time.perf_counter(), {}, graph
     try:
-        bound = bind(edited(graph, source) if edits and source else graph, source, target)
+        own = edited(graph, source) if edits and source else graph
+        bound = bind(own, source, target)
         wanted = tuple(target) if isinstance(target, Mapping) else targets(bound)
         trust.check_outputs(bound, wanted)
         request = RunRequest(bound, wanted, id=id)
@@ -255,7 +258,16 @@ def run_one(
         files = {id: value["file"].path for id, value in outputs.items() if "file" in value}
     written = next(iter(files.values()), None)
     seconds = time.perf_counter() - began
-    return Result(source or "", written, seconds, tuple(reports), error, outputs, files)
+    return Result(
+        source or "",
+        written,
+        seconds,
+        tuple(reports),
+        error,
+        outputs,
+        files,
+        edited=own is not graph,
+    )
 
 
 @contextlib.contextmanager

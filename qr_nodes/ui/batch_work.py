@@ -32,7 +32,6 @@ from qr_nodes.batch import (
 from qr_nodes.batch.many import budget, output_folder
 from qr_nodes.errors import QrNodesError, ReadError
 from qr_nodes.graph import Graph
-from qr_nodes.qredit import find_edit
 from qr_nodes.ui.settings import BatchChoices
 
 _numbers = count(1)
@@ -309,13 +308,12 @@ class Work:
 
     def _came(self, result: Result) -> None:
         picture = self._begun.pop(result.input)
-        edited = self.choices.edits and find_edit(picture.path) is not None
         if result.error is not None:
             state, said = "failed", in_words(result.said)
         else:
             state, said = "skipped" if result.skipped else "done", " ".join(result.notes)
         file = result.output or ""
-        row = Row(picture, state, file, said, result.seconds, edited, next(_numbers))
+        row = Row(picture, state, file, said, result.seconds, result.edited, next(_numbers))
         with self._lock:
             place = self._places.setdefault(picture.path, len(self.rows))
             if place == len(self.rows):

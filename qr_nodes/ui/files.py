@@ -345,8 +345,7 @@ class Files:
     def dropped(self, paths: list[str]) -> None:
         """Take files that were dropped, pasted or chosen.
 
-        A graph is opened, a picture loaded. A folder is for the Batch panel; if no picture is
-        being worked on, its first one is loaded as well.
+        A graph is opened, a picture loaded, a folder is for the Batch panel.
         """
         path = paths[0]
         if path.endswith(".qrgraph"):
@@ -354,10 +353,6 @@ class Files:
             return
         if os.path.isdir(path):
             self.app.batch.take(path)
-            graph = self.app.document.graph
-            idle = not any(graph.nodes[id].params["path"] for id in graph.of_type("load"))
-            if idle and (picture := first_picture(path)):
-                self.dropped([picture])
             return
         graph = self.app.document.graph
         loads = graph.of_type("load")
@@ -490,6 +485,8 @@ class Files:
         elif path:
             self._use(qrgraph.load_graph("standard"), "")
             self.dropped([path])
+            if os.path.isdir(path) and (picture := first_picture(path)):
+                self.dropped([picture])
             self.saved = self.app.document.graph  # nothing of it would be lost
             self.title()
         else:

@@ -355,8 +355,10 @@ def test_edits_beside_a_picture_are_part_of_it(graph, photos, tmp_path, tree):
     plain = tree(out)
     edit = {"format": "qredit", "version": 1, "nodes": {"feather": {"sigma": 9.0}}}
     (photos / "a.qredit").write_text(json.dumps(edit))
-    done = [r.input for r in run(graph, photos, out) if not r.skipped]
-    assert done == [str(photos / "a.png")]
+    results = list(run(graph, photos, out))
+    done = [r.input for r in results if not r.skipped]
+    assert done == [r.input for r in results if r.edited] == [str(photos / "a.png")]
+    assert [r.input for r in run(graph, photos, out) if r.edited] == done
     changed = tree(out)
     assert [place for place in plain if plain[place] != changed[place]] == ["a.png"]
     softer = graph.set_param("feather", "sigma", 9.0)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qr_nodes import qredit
 from qr_nodes.batch import Picture, Result
 from qr_nodes.cache import Cache
 from qr_nodes.errors import GraphError, WriteError
@@ -144,7 +145,9 @@ def test_cancelled_while_paused_it_ends_at_once_and_a_start_goes_on_from_there(b
     assert rest.counts["skipped"] <= done
 
 
-def test_a_correction_is_applied_to_its_picture_alone(begin, graph, photos, tmp_path):
+def test_a_correction_is_read_once_and_applied_to_its_picture_alone(
+    begin, graph, photos, tmp_path, monkeypatch
+):
     work = begin()
     assert work.wait()
     before = marks(tmp_path / "out")
@@ -152,8 +155,11 @@ def test_a_correction_is_applied_to_its_picture_alone(begin, graph, photos, tmp_
     versions = {row.picture.place: row.version for row in work.rows}
     begun, opened = correction.begun(graph, picture)
     correction.save(begun, opened.set_param("feather", "sigma", 9.0))
+    read, of = [], qredit._read
+    monkeypatch.setattr(qredit, "_read", lambda file: read.append(file.name) or of(file))
     assert work.redo(picture)
     assert work.wait() and +work.counts == {"done": 5, "failed": 1}
+    assert read == ["b.qredit"]
     after = marks(tmp_path / "out")
     assert [name for name in before if before[name] != after[name]] == ["b.png"]
     changed = [row for row in work.rows if row.version != versions[row.picture.place]]

@@ -189,8 +189,8 @@ def test_a_folder_goes_to_the_batch_panel_and_its_first_picture_is_shown(files, 
         Image.fromarray(chelsea).save(pictures / name)
     files.start(str(pictures))
     assert loaded() == str(pictures / "a.png") and not files.dirty
-    files.dropped([str(pictures / "trip")])
-    assert loaded() == str(pictures / "a.png")  # which is being worked on
+    files.dropped([str(pictures / "trip")])  # which is no edit of what is open
+    assert loaded() == str(pictures / "a.png") and not files.dirty
     assert files.app.folders[-1] == str(pictures / "trip")
 
 
