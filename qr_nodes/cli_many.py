@@ -132,7 +132,7 @@ def run_many(
                 on_error=on_error,
             )  # fmt: skip
         else:
-            room = batch.Room(budget(bytes))
+            room = batch.Room(budget(graph, bytes))
             results = batch.run_batch(one, found, jobs=jobs, room=room, on_error=on_error)
         return _tell(graph, results, len(found.pictures), folders, as_json, quiet, report)
     finally:

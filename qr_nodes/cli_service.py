@@ -126,11 +126,11 @@ def watch(graph, inbox, output, settings, patterns, exclude, **options) -> None:
     from qr_nodes.qrgraph import load_graph
     from qr_nodes.watch import watch as watch_folder
 
-    jobs, memory = options["jobs"] or batch.default_jobs(), budget(size(options["memory"]))
+    jobs, memory = options["jobs"] or batch.default_jobs(), size(options["memory"])
     engine = batch.cli_engine(cached=not options["no_cache"], lanes=jobs)
     try:
         one = batch.Batch(
-            batch.override(load_graph(graph), settings),
+            changed := batch.override(load_graph(graph), settings),
             output,
             [inbox],
             engine=engine,
@@ -142,7 +142,7 @@ def watch(graph, inbox, output, settings, patterns, exclude, **options) -> None:
         watch_folder(
             one,
             inbox,
-            room=batch.Room(memory),
+            room=batch.Room(budget(changed, memory)),
             jobs=jobs,
             patterns=patterns,
             exclude=exclude,

@@ -412,10 +412,10 @@ def work(order: Order) -> Result:
         desk = _desks.get(order.cached)
         if desk is None:
             desk = _desks[order.cached] = _Desk(order.cached, worker.state.nthreads)
-        allowed = worker.memory_manager.memory_limit
-        desk.room.limit = budget(order.memory or (allowed and allowed // 2))
+    allowed = worker.memory_manager.memory_limit
+    memory = order.memory or (allowed and allowed // 2)
     try:
-        result = _computed(order, desk, lambda: order.run in _stopped)
+        result = _computed(order, desk, memory, lambda: order.run in _stopped)
     except QrNodesError as error:
         result = Result(order.picture, None, 0.0, (), error.at(f"worker {worker.address}"))
     finally:
@@ -427,7 +427,7 @@ def work(order: Order) -> Result:
     return result
 
 
-def _computed(order: Order, desk: _Desk, stopped: Callable[[], bool]) -> Result:
+def _computed(order: Order, desk: _Desk, memory: int | None, stopped: Callable[[], bool]) -> Result:
     fault = other_versions(order.versions) or unseen(order.probe)
     if fault is not None:
         raise fault
@@ -435,6 +435,7 @@ def _computed(order: Order, desk: _Desk, stopped: Callable[[], bool]) -> Result:
         what = f"it does not see {order.picture}."
         raise ClusterError(what, hint="Share the folder with all workers under this path.")
     graph = _graph(order.graph, order.folder)
+    desk.room.limit = budget(graph, memory)
     for node in order.outs:  # a part that a lost worker left is in nobody's way
         graph = graph.set_param(node, "overwrite", True)
     with desk.room.take(estimate(order.picture), stopped):

@@ -19,7 +19,7 @@ from qr_nodes.batch.find import Found, Picture, find_pictures
 from qr_nodes.batch.ledger import Ledger, Line, digest_of, mark_of
 from qr_nodes.batch.naming import Template, endings
 from qr_nodes.batch.one import Result, bind, cli_engine, only, run_one, targets
-from qr_nodes.batch.overlap import MOST_JOBS, PROCESS, Room, cores, estimate, memory, overlapped
+from qr_nodes.batch.overlap import MOST_JOBS, Room, cores, estimate, memory, overlapped, process
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
@@ -389,7 +389,7 @@ def run(
     if jobs is not None and jobs < 1:
         raise ParamError(f"{jobs} cannot be used.", "jobs", "Use 1 or more.")
     ins = _paths(inputs)
-    room = Room(budget(memory))
+    room = Room(budget(graph, memory))
     if not any(map(os.path.isdir, ins)):
         return _run_list(
             graph, ins, _paths(outputs), engine, emit, jobs or 1, room, edits, on_error
@@ -484,9 +484,9 @@ def default_jobs() -> int:
     return max(2, min(cores(), MOST_JOBS))
 
 
-def budget(asked: int | None = None) -> int:
-    """Give the bytes that pictures may take together, out of what the process may take."""
-    return max((memory() // 2 if asked is None else asked) - PROCESS, 0)
+def budget(graph: Graph, asked: int | None = None) -> int:
+    """Give the bytes that a graph's pictures may take together, out of what the process may."""
+    return max((memory() // 2 if asked is None else asked) - process(graph), 0)
 
 
 def output_folder(ins: Sequence[str], outs: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ encoding of other pictures fill the time between.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qr_nodes.errors import Cancelled
+from qr_nodes.errors import Cancelled, ModelError
+from qr_nodes.graph import Graph
 
 PER_PIXEL = 32
 """Bytes that a picture of 8 bits may take at its worst moment in any preset, for each pixel."""
-PROCESS = 400 << 20
-"""Bytes that the process takes beside pictures: the program, and a small network at work."""
+PROGRAM = 200_000_000
+"""Bytes that the process takes beside pictures and networks."""
+PER_WEIGHT, PER_CELL = 3.5, 2000
+"""Bytes that a network at work takes for each byte of its file and each pixel of its input. In a
+process that does nothing else, u2netp peaked at 287 MiB and u2net, 171 MB more, at 882."""
+UNKNOWN = 200_000_000
+"""Bytes of a network's file of which nothing is known: larger ones are fetched by hand, or not by
+themselves, and lie here."""
 MOST_JOBS = 8
 POLL = 0.2
 """Seconds between two looks at whether to stop while all jobs are busy."""
@@ -43,6 +51,29 @@ def memory() -> int:
         except (OSError, ValueError):
             continue
     return found
+
+
+def process(graph: Graph) -> int:
+    """Give the bytes that the process takes beside pictures while a graph runs: the program, and
+    the largest networks that the graph names."""
+    from qr_nodes.inference import registry, session, store
+
+    names = {
+        node.params[name]
+        for node in graph.nodes.values()
+        for name, param in node.spec.params.items()
+        if param.kind == "model" and not node.bypass
+    }
+    taken = {}
+    for name in names:
+        try:
+            for model in registry.named(name):
+                weights = store.size(model) or UNKNOWN
+                cells = math.prod(model.size)
+                taken[model.name] = round(PER_WEIGHT * weights) + PER_CELL * cells
+        except ModelError:  # the node says it for each picture
+            continue
+    return PROGRAM + sum(sorted(taken.values())[-session.KEPT :])
 
 
 def estimate(path: str) -> int:

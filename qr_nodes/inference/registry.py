@@ -128,6 +128,11 @@ def find(name: str) -> Model:
     return known[name]
 
 
+def named(name: str) -> list[Model]:
+    """Give the models that a name such as "u2netp+u2net" means, or raise ModelError."""
+    return [find(part.strip()) for part in name.split("+")]
+
+
 def own() -> dict[str, Model]:
     """Give the models that the user added, by name."""
     path = resources.data_folder() / "models.json"

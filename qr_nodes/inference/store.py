@@ -78,6 +78,14 @@ def is_here(name: str) -> bool:
     return any(path.is_file() for path in places(registry.find(name)))
 
 
+def size(model: Model) -> int:
+    """Give the bytes of a model's file, as it lies here or is listed; 0 if neither is known."""
+    for path in places(model):
+        with contextlib.suppress(OSError):
+            return path.stat().st_size
+    return model.bytes or 0
+
+
 def verify(name: str) -> Path:
     """Compute the checksum of a model's weights anew; give their path or raise ModelError."""
     for path in places(registry.find(name)):

@@ -39,7 +39,7 @@ def _models(name: str) -> list:
     """Give the models that a name such as "u2netp+u2net" means."""
     from qr_nodes.inference import registry
 
-    models = [registry.find(part.strip()) for part in name.split("+")]
+    models = registry.named(name)
     for model in models:
         if model.kind != "matte":
             raise ModelError(

@@ -142,7 +142,7 @@ class Work:
     ):
         self.graph, self.choices = graph, choices
         self._how = {"again": again, "overwrite": overwrite}
-        self._news, self._room = news, Room(max(budget() - kept, 0))
+        self._news, self._room = news, Room(max(budget(graph) - kept, 0))
         # One core is left to the window.
         self._jobs = max(1, default_jobs() - 1)
         self.out = choices.out or (output_folder([choices.folder], ()) if choices.folder else "")

@@ -14,11 +14,13 @@ from PIL import Image
 
 from qr_nodes import load_graph, run
 from qr_nodes.batch import Batch, cli_engine, find_pictures
-from qr_nodes.batch.overlap import Room, estimate, overlapped
+from qr_nodes.batch.many import budget
+from qr_nodes.batch.overlap import Room, estimate, overlapped, process
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, WriteError
 from qr_nodes.graph import Graph
+from qr_nodes.inference import registry, store
 from qr_nodes.node import SPECS, node
 from qr_nodes.types import Cutout
 
@@ -310,6 +312,34 @@ def test_the_estimate_comes_from_the_header(tmp_path):
     assert small == estimate(str(tmp_path / "head.png")) > 2000 * 7
     assert estimate(str(tmp_path / "deep.tif")) > small
     assert estimate(str(tmp_path / "none.png")) == 0
+
+
+def test_what_the_process_takes_follows_from_the_networks_that_the_graph_names(monkeypatch):
+    def taken(graph, *models):
+        for number, model in enumerate(models):
+            graph = graph.add("segment", f"s{number}").set_param(f"s{number}", "model", model)
+        return process(graph)
+
+    plain = Graph.chain("load", "feather", "export")
+    small, large = taken(plain, "u2netp"), taken(plain, "u2net")
+    assert 150 << 20 < taken(plain) < small
+    assert 380 << 20 < small < 420 << 20 < 882 << 20 < large < 1000 << 20
+    assert taken(plain, "u2netp", "u2netp") == small
+    both = taken(plain, "u2netp", "u2net")
+    assert both == taken(plain, "u2netp+u2net") == large + small - taken(plain)
+    assert taken(plain, "nobody's") == taken(plain)
+    bypassed = plain.add("segment", "s")
+    assert process(bypassed.change("s", bypass=True)) == taken(plain)
+    # A network of a GB: its file tells, though the list does not know its size.
+    weights = store.places(registry.find("birefnet-general"))[-1]
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    with weights.open("wb") as file:
+        file.truncate(973_000_000)
+    assert taken(plain, "birefnet-general") > 5_000_000_000
+    assert budget(plain, 2 << 30) > (2 << 30) - (200 << 20)
+    assert (
+        budget(plain.add("segment", "s").set_param("s", "model", "birefnet-general"), 2 << 30) == 0
+    )
 
 
 def test_pictures_share_the_memory_in_order():
