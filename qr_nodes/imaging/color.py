@@ -26,6 +26,17 @@ COMMON = re.compile(
 )
 """Words in the names of colour spaces that anybody may have; a screen's may hold a person's."""
 
+MAKERS = re.compile(
+    r"\(c\)|\b(copyright(ed)?|all|rights?|reserved|no|none|use|freely|public|domain|CC0|CC|BY|SA|"
+    r"Creative|Commons|Attribution|Inc|Incorporated|Corp|Corporation|Company|Co|Ltd|LLC|GmbH|AG|"
+    r"Systems|Hewlett|Packard|Eastman|Canon|Sony|Fuji|Fujifilm|Epson|Pentax|Olympus|Panasonic|"
+    r"Leica|Samsung|Huawei|Phase One|Hasselblad|X-Rite|Pantone|Datacolor|DisplayCAL|ArgyllCMS|"
+    r"Linotype|Heidelberger?|basICColor|European|Initiative|International|Consortium|little|cms|"
+    r"lcms|GIMP|darktable|RawTherapee|created|free|licen[cs]ed?|under)\b",
+    re.IGNORECASE,
+)
+"""Words in the copyright notices of profiles that come with programs, cameras and systems."""
+
 PRIVATE = (b"mmod", b"meta", b"ndin", b"CIED", b"DevD")
 """Tags that tell one device from others: model and serial number, measurements."""
 
@@ -33,8 +44,9 @@ PRIVATE = (b"mmod", b"meta", b"ndin", b"CIED", b"DevD")
 def without_owner(icc: bytes) -> bytes:
     """Give a profile without what its texts say of whose it is; colours are the same.
 
-    A screen's profile is often called after its owner. Names of common colour spaces and the
-    copyright stay. Everything keeps its place and size; one that cannot be read stays whole.
+    A screen's profile is often called after its owner. Names of common colour spaces stay, and
+    so do the copyright notices of those who make profiles for everybody. Everything keeps its
+    place and size; one that cannot be read stays whole.
 
     References
     ----------
@@ -50,9 +62,11 @@ def without_owner(icc: bytes) -> bytes:
                 return icc
             if name in PRIVATE:
                 data[at + 8 : at + size] = bytes(size - 8)
-            elif name != b"cprt":
+            else:
                 for start, end, letter in _texts(icc, at, at + size):
                     words = icc[start:end].decode("utf-16-be" if len(letter) == 2 else "latin-1")
+                    if name == b"cprt":
+                        words = MAKERS.sub("", words)
                     if re.search("[^\\W\\d_]", COMMON.sub("", words)):
                         data[start:end] = letter * ((end - start) // len(letter))
     except ValueError:

@@ -40,13 +40,15 @@ DPI = {"JPEG": 65535, "PNG": 5e7}
 JPEG_EXIF = 65533
 """Bytes of the largest EXIF block: a segment's length has 16 bits, and counts itself."""
 
-CAMERA = {271, 272, 306, 33432}
-"""EXIF tags that tell no private matter: make, model, date and the copyright notice …"""
+CAMERA = {271, 272, 306}
+"""EXIF tags that tell no private matter: make, model and date …"""
 CAMERA_EXIF = {
     *(33434, 33437, 34850, 34855, 36864, 36867, 36868, 36880, 36881, 36882),
     *(*range(37377, 37387), 40961, 41986, 41987, 41988, 41989, 41990, 42034, 42035, 42036),
 }
 """… exposure, dates, lens; not owner, serial numbers, comments, maker notes, unique ids."""
+CREDIT = {315, 33432}
+"""Whose picture it is: the artist's name and the copyright notice, which may name them as well."""
 STALE = {256, 257, 274, 282, 283, 296, 40962, 40963, 40965}
 """Size, orientation and resolution, which are written anew or not at all."""
 
@@ -74,7 +76,7 @@ def write_image(
     hidden: Literal["clear", "keep"] = "clear",
     keep_profile: bool = True,
     keep_dpi: bool = True,
-    metadata: Literal["none", "camera", "all"] = "camera",
+    metadata: Literal["none", "camera", "credit", "all"] = "camera",
     overwrite: bool = True,
     name: str = "",
     note: Callable[[str], None] = lambda text: None,
@@ -267,8 +269,9 @@ def _chosen_exif(block: bytes | None, which: str) -> Image.Exif:
         exif = Image.Exif()
         exif.load(block)
         everything = which == "all"
+        told = CAMERA | CREDIT if which == "credit" else CAMERA
         for tag, value in exif.items():
-            if tag in CAMERA or (everything and tag not in STALE | {34665, 34853}):
+            if tag in told or (everything and tag not in STALE | {34665, 34853}):
                 chosen[tag] = value
         wanted = {
             tag: value

@@ -10,7 +10,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Written
 
 
-@node("Export", category="File", version=1, full_scale=True)
+@node("Export", category="File", version=2, full_scale=True)
 def export(
     cutout: Cutout,
     *,
@@ -24,7 +24,7 @@ def export(
     hidden: Literal["clear", "keep"] = "clear",
     keep_profile: bool = True,
     keep_dpi: bool = True,
-    metadata: Literal["none", "camera", "all"] = "camera",
+    metadata: Literal["none", "camera", "credit", "all"] = "camera",
     overwrite: bool = True,
     job: Job = Job(),
 ) -> Written:
@@ -57,9 +57,10 @@ def export(
     keep_dpi : bool
         Write the resolution of the source.
     metadata : str
-        What to write about how the picture was taken. "camera" is camera, lens, exposure, date
-        and copyright notice. "all" adds place, names, comments and maker's notes, and leaves in
-        the profile what its owner called it.
+        What to write about how the picture was taken. "camera" is camera, lens, exposure and
+        date, and no name. "credit" adds the photographer's name and copyright notice. "all" adds
+        place, other names, comments and maker's notes, and leaves in the profile what its owner
+        called it.
     overwrite : bool
         Replace a file of the same name.
 

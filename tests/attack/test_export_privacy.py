@@ -32,7 +32,7 @@ FORMATS = ("png", "tif", "webp", "avif", "jpg")
 def exif() -> bytes:
     """Give an EXIF block in which everything private names the owner."""
     block = Image.Exif()
-    for tag in (269, 270, 305, 315, 316, 40091, 40092, 40093, 40094, 40095):
+    for tag in (269, 270, 305, 315, 316, 33432, 40091, 40092, 40093, 40094, 40095):
         block[tag] = f"{MARK} {tag}"
     block[271], block[272], block[306] = "Camera", "Model", "2026:01:02 03:04:05"
     block[700], block[33723] = f"<x>{MARK}</x>".encode(), MARK.encode()
@@ -45,7 +45,9 @@ def exif() -> bytes:
     return block.tobytes()
 
 
-def owned_profile(name: str = f"{MARK}'s screen", version: int = 4) -> bytes:
+def owned_profile(
+    name: str = f"{MARK}'s screen", version: int = 4, notice: str = f"Copyright {MARK}"
+) -> bytes:
     """Give an sRGB profile that is called after its owner and tells of their device."""
     plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     count = int.from_bytes(plain[128:132], "big")
@@ -62,6 +64,7 @@ def owned_profile(name: str = f"{MARK}'s screen", version: int = 4) -> bytes:
         text += struct.pack(">II", 0, len(name) + 1) + wide + b"\0\0"
         tags[b"desc"] = text + bytes(2) + bytes([len(name)]) + name.encode().ljust(67, b"\0")
     tags[b"dmdd"] = tags[b"desc"]
+    tags[b"cprt"] = b"text" + bytes(4) + notice.encode() + b"\0"
     tags[b"mmod"] = b"mmod" + bytes(4) + MARK.encode()
     tags[b"targ"] = b"text" + bytes(4) + f"/home/{MARK}/a.ti3".encode() + b"\0"
     head, body = struct.pack(">I", len(tags)), b""
@@ -100,7 +103,7 @@ def png_file() -> bytes:
 
 def tiff_file() -> bytes:
     out = io.BytesIO()
-    more = [(tag, "s", 0, f"{MARK} {tag}", True) for tag in (269, 285, 315, 316)]
+    more = [(tag, "s", 0, f"{MARK} {tag}", True) for tag in (269, 285, 315, 316, 33432)]
     more += [(700, "B", 8, MARK.encode(), True), (34675, "B", 0, owned_profile(), True)]
     more[-1] = (34675, 7, len(owned_profile()), owned_profile(), True)
     tifffile.imwrite(out, RGB, description=MARK, software=MARK, extratags=more)
@@ -173,6 +176,21 @@ def test_nothing_private_is_written_unless_asked(ending, metadata, source):
 
 
 @pytest.mark.parametrize("ending", FORMATS)
+def test_asked_for_credit_it_writes_the_photographer_and_nothing_else(ending, tmp_path):
+    file = tmp_path / "a.jpg"
+    file.write_bytes(jpeg())
+    out = exported(file, ending, metadata="credit")
+    with Image.open(out) as image:
+        exif = dict(image.getexif())
+        assert (exif[315], exif[33432]) == (f"{MARK} 315", f"{MARK} 33432")
+        assert not image.getexif().get_ifd(34853)
+    data = everything(out)
+    for told_ in ("315", "33432"):
+        data = data.replace(f"{MARK} {told_}".encode(), b"")
+    assert told(data, private(tmp_path)) == []
+
+
+@pytest.mark.parametrize("ending", FORMATS)
 def test_nothing_private_is_written_with_a_mask(ending, source):
     out = exported(source, ending, content="mask", metadata="all")
     assert told(everything(out), private(source.parent)) == []
@@ -223,6 +241,26 @@ def test_a_common_profile_keeps_its_name(name):
     plain = without_owner(owned_profile(name).replace(MARK.encode(), b" " * len(MARK)))
     profile = ImageCms.ImageCmsProfile(io.BytesIO(plain))
     assert ImageCms.getProfileDescription(profile).strip() == name
+
+
+@pytest.mark.parametrize(
+    ("notice", "kept"),
+    [
+        ("Copyright Apple Inc., 2025", True),
+        ("Copyright (c) 1998 Hewlett-Packard Company", True),
+        ("Copyright 2000 Adobe Systems Incorporated", True),
+        ("No copyright, use freely", True),
+        ("Copyright International Color Consortium, 2015", True),
+        ("Public Domain", True),
+        ("Google Inc. 2016", True),
+        ("Copyright (c) Eastman Kodak Company, 1999, all rights reserved.", True),
+        (f"Copyright {MARK}", False),
+        (f"(c) 2026 {MARK} and friends", False),
+    ],
+)
+def test_a_makers_copyright_notice_of_a_profile_stays_and_a_persons_goes(notice, kept):
+    owned = owned_profile("sRGB", notice=notice)
+    assert (notice.encode() in without_owner(owned)) == kept
 
 
 def test_an_ordinary_profile_stays_as_it_is():
