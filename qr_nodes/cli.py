@@ -468,6 +468,7 @@ class _Bytes:
         from tqdm import tqdm
 
         self.bar = tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=None, delay=0.3)
+        self.told = False
 
     def __enter__(self):
         return self
@@ -476,6 +477,9 @@ class _Bytes:
         self.bar.close()
 
     def __call__(self, done: int, total: int | None) -> None:
+        if not self.told:  # what an earlier transfer brought is no gain of this one
+            self.bar.initial = self.bar.n = done
+            self.told = True
         self.bar.total = total
         self.bar.update(done - self.bar.n)
 

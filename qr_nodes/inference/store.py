@@ -107,14 +107,15 @@ def inventory() -> list[Entry]:
 def fetch(name: str, progress: Progress = lambda done, total: None) -> Path:
     """Fetch a model's weights unless they are here; give the path of the checked file.
 
-    The sources are tried in order. A file appears under its name only when it is whole.
+    The sources are tried in order. A file appears under its name only when it is whole; what has
+    come of one that is not lies beside it as FILE.partial, and fetching goes on from there.
 
     Raises
     ------
     ModelError
         No source gave the file; each is named with what went wrong.
     """
-    from qr_nodes.inference import download
+    from qr_nodes.inference import download, resume
 
     model = registry.find(name)
     with contextlib.suppress(ModelError):
@@ -122,17 +123,20 @@ def fetch(name: str, progress: Progress = lambda done, total: None) -> Path:
     if not model.sources:
         raise ModelError("there is no address to fetch its weights from.", name, _cure(model))
     target = resources.cache_folder("models") / model.file
+    kept = target.with_name(f"{target.name}.partial")
     failures = []
     with _fetching:
         with contextlib.suppress(ModelError):
             return find(name)  # fetched for another picture meanwhile
+        resume.forget_stale(target.parent)
         for source in model.sources:
             with landing(target) as part:
                 try:
-                    download.get(source, model, part, progress)
+                    download.get(source, model, part, progress, kept)
                 except download.Failed as failure:
                     failures.append(f"{source} ({failure})")
                     continue
+            resume.forget(kept)  # of another source
             return find(name)
     raise ModelError(
         f"its weights could not be fetched: tried {'; '.join(failures)}.",

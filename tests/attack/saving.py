@@ -244,14 +244,19 @@ class FetchedModel(Kind):
 
 
 class Weights(http.server.BaseHTTPRequestHandler):
-    """Gives the weights, slowly."""
+    """Gives the weights, or the rest of them, slowly."""
 
     def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(FetchedModel.data)))
+        first = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        size = len(FetchedModel.data)
+        self.send_response(206 if first else 200)
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
+        self.send_header("ETag", '"one"')
+        self.send_header("Content-Length", str(size - first))
         self.end_headers()
         with contextlib.suppress(OSError):
-            for start in range(0, len(FetchedModel.data), 30_000):
+            for start in range(first, size, 30_000):
                 self.wfile.write(FetchedModel.data[start : start + 30_000])
                 time.sleep(0.002)
 
@@ -346,7 +351,8 @@ def kill(name: str, kind, home: Path, moments: int, chance: random.Random) -> di
     # What was left is gone after the next save, and with a window's start.
     os.waitpid(forked(lambda: (kind.write(7), kind.write(8))), 0)
     list_recoverable()
-    told["left at the end"] = [str(path.relative_to(home)) for path in parts(home)]
+    left = (*parts(home), *home.rglob("*.partial*"))
+    told["left at the end"] = [str(path.relative_to(home)) for path in left]
     return told
 
 
