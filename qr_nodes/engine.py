@@ -244,9 +244,13 @@ class _Run:
         problems = self.request.graph.problems(self.request.targets)
         faults = {fault.where.partition(".")[0]: fault for fault in reversed(problems)}
         for id in {id for id, _ in self.steps}:
-            if name := self.request.holds(self.request.graph.nodes[id]):
+            node = self.request.graph.nodes[id]
+            if name := self.request.holds(node):
                 what = "the file lies outside the graph's folder and is not read without your word."
                 hint = "Choose it yourself, or open the graph again and agree."
+                if name in node.spec.models:
+                    what = f"{node.params[name]} is not here, and not fetched without your word."
+                    hint = "Download it in the node's settings, or open the graph again and agree."
                 faults[id] = ReadError(what, f"{id}.{name}", hint)
         for id, step in self.steps.items():
             sources = [source[0] for source, _ in step.inputs.values()]

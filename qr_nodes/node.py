@@ -253,6 +253,11 @@ class NodeSpec:
         return "file" in self.outputs
 
     @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Names of the parameters that name a network, whose weights may have to be fetched."""
+        return tuple(name for name, param in self.params.items() if param.kind == "model")
+
+    @cached_property
     def doc(self) -> str:
         """The docstring up to its first section."""
         text = inspect.getdoc(self.fn) or ""

@@ -34,7 +34,8 @@ class RunRequest:
     targets : ids of the nodes whose outputs are wanted
     scale : size of a preview relative to the full picture; 1 for the result itself
     id : tells runs apart in events
-    held : files that the user has not agreed to: what reads one fails, and none is looked at
+    held : files and models that the user has not agreed to: what needs one fails, and none is
+        looked at or fetched
     """
 
     graph: Graph
@@ -44,9 +45,9 @@ class RunRequest:
     held: frozenset[str] = frozenset()
 
     def holds(self, node: Node) -> str:
-        """Give the parameter of a node that names a file which is held, or ""."""
-        reads = node.spec.reads if self.held else ()
-        return next((name for name in reads if node.params[name] in self.held), "")
+        """Give the parameter of a node that names a file or model which is held, or ""."""
+        names = (*node.spec.reads, *node.spec.models) if self.held else ()
+        return next((name for name in names if node.params[name] in self.held), "")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""What of a graph needs its user's word: files it reads outside its folder, files it replaces.
+"""What of a graph needs its user's word: files it reads outside its folder, files it replaces,
+models it fetches.
 
 A graph may come from anybody. What lies in its folder came with it; what lies elsewhere is the
-user's, or on another machine, and is not even looked at before they agree.
+user's, or on another machine, and is not even looked at before they agree. A network beside the
+one that comes with the program is hundreds of MB from the internet.
 """
 
 from __future__ import annotations
@@ -10,9 +12,13 @@ import os
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qr_nodes.errors import WriteError
+from qr_nodes.errors import ModelError, WriteError
 from qr_nodes.graph import Graph, Node
+
+if TYPE_CHECKING:
+    from qr_nodes.inference.registry import Model
 
 RAISED = {"max_pixels"}
 """Parameters that guard the memory: a graph that sets one above its default asks as well."""
@@ -55,6 +61,26 @@ def _within(path: str, folder: str | os.PathLike) -> bool:
 def _mark(path: str, raised: Mapping[str, float]) -> str:
     text = repr((os.path.abspath(path), raised)).encode(errors="surrogateescape")
     return blake2b(text, digest_size=12).hexdigest()
+
+
+def unfetched(graph: Graph) -> dict[str, list[Model]]:
+    """Give the models that a graph would fetch as it runs, by the values that name them.
+
+    What a node asks for unless it is told otherwise is not among them.
+    """
+    from qr_nodes.inference import registry, store
+
+    found = {}
+    for node in graph.nodes.values():
+        for name in node.spec.models:
+            value, usual = node.params[name], node.spec.params[name].default
+            try:
+                there = registry.named(value)
+            except ModelError:  # the node will say it
+                continue
+            if missing := [m for m in there if m.name != usual and store.fetches(m)]:
+                found[value] = missing
+    return found
 
 
 def outputs(graph: Graph, targets: Iterable[str]) -> dict[str, str]:

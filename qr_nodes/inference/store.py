@@ -78,6 +78,12 @@ def is_here(name: str) -> bool:
     return any(path.is_file() for path in places(registry.find(name)))
 
 
+def fetches(model: Model) -> bool:
+    """Say whether a node that needs a model fetches it: if it is not here, and its licence leaves
+    no question."""
+    return model.commercial == "yes" and bool(model.sources) and not is_here(model.name)
+
+
 def size(model: Model) -> int:
     """Give the bytes of a model's file, as it lies here or is listed; 0 if neither is known."""
     for path in places(model):

@@ -257,7 +257,7 @@ def _weights(model, job: Job):
     """Give the path of checked weights; fetch them if their licence leaves no question."""
     from qr_nodes.inference import store
 
-    if not store.is_here(model.name) and model.commercial == "yes":
+    if store.fetches(model):
         job.note(f"Fetched the model {model.name}. {model.licence}")
         return store.fetch(model.name, lambda done, total: job.progress(done / (total or 1e9)))
     return store.find(model.name, job.checkpoint)

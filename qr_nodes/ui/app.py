@@ -359,10 +359,10 @@ class App:
             self.say(f"Done again: {name}")
 
     def _copy(self) -> None:
-        system.copy_text(self.files.own(self.canvas.copy()))
+        system.copy_text(self.files.consent.own(self.canvas.copy()))
 
     def _cut(self) -> None:
-        system.copy_text(self.files.own(self.canvas.cut()))
+        system.copy_text(self.files.consent.own(self.canvas.cut()))
 
     def _paste(self) -> None:
         system.paste(self, self._pasted)
@@ -371,7 +371,7 @@ class App:
         if files:
             self.files.dropped(files)
         else:
-            self.files.pasting(text)
+            self.files.consent.pasting(text)
             self.attempt(self.canvas.paste, text)
 
     def _dissolve(self) -> None:

@@ -194,10 +194,13 @@ class BatchPanel:
         if files.correction and self.work:
             graph = self.work.graph
             self._app.say("The batch runs with its own graph; this correction is one picture's.")
-        elif waiting := self._app.document.held & trust.outside(graph, None).keys():
+        elif waiting := self._app.document.held & {
+            *trust.outside(graph, None),
+            *trust.unfetched(graph),
+        }:
             self._app.say(
-                f"{min(waiting)}: the graph names this file, and you have not agreed that it is "
-                "read. Open the graph again and agree, or name another.",
+                f"{min(waiting)}: the graph needs this, and you have not agreed that it is read or "
+                "fetched. Open the graph again and agree, or name another.",
                 "error",
             )
             return

@@ -2,7 +2,7 @@
 
 State: the graph's file, the graph and a hash of the bytes that it held when it was last read or
 written, the picture of a batch that is being corrected, the sidecar with unsaved work, the export
-that runs now, the files that it may replace, and the nodes that were copied here last.
+that runs now, and the files that it may replace.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from qr_nodes.errors import QrNodesError, WriteError, one_line
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.image_io import measure_image
 from qr_nodes.ui import correction, dialogs, recovery, system
-from qr_nodes.ui.canvas_edits import ROOT
+from qr_nodes.ui.consent import SHOWN, Consent, Missing
 from qr_nodes.ui.correction import Correction
 from qr_nodes.ui.sample import start_graph
 from qr_nodes.whole import replacing
@@ -39,9 +39,6 @@ PICTURES = {
     )
 }
 OUTPUTS = {"Pictures": ("*.png", "*.webp", "*.tif", "*.avif", "*.jpg")}
-SHOWN = 6
-"""Files that a question names."""
-
 WELCOME = (
     "This is a graph: a picture goes in at Load, Segment finds the subject, and the nodes after "
     "it make the edge good.\n\n"
@@ -59,7 +56,7 @@ class Files:
         self.saved: Graph | None = None
         self.mark = ""
         self._agreed: set[str] = set()
-        self._copied = ""
+        self.consent = Consent(app)
         self.correction: Correction | None = None
         self.recovery = recovery.Recovery()
         self._told = ""
@@ -138,10 +135,10 @@ class Files:
     def _reload(self, graph: Graph, path: str, mark: str) -> None:
         """Take the file's graph in the place of the present one, as an edit."""
         self.saved, self.mark = graph, mark
-        strange = self._strange(graph, os.path.dirname(path))
-        self.app.document.hold(strange)
+        missing = self.consent.missing(graph, os.path.dirname(path))
+        self.app.document.hold(missing.held)
         self.app.edit(graph, f"reload {self.name}")
-        self._ask(strange)
+        self.consent.ask(missing)
 
     def save_as(self, then: Callable[[], None] = lambda: None) -> None:
         """Ask for a file and save to it."""
@@ -168,7 +165,9 @@ class Files:
         self.mark = _hash(qrgraph.dump(graph, os.path.dirname(self.path)))
         self._remember(path)
         files = trust.outside(graph, Path(self.path).parent)
-        self._know(mark for file, mark in files.items() if file not in self.app.document.held)
+        self.consent.know(
+            mark for file, mark in files.items() if file not in self.app.document.held
+        )
         self.title()
         self.app.say(f"Saved {self.name}.", "good")
         return True
@@ -192,63 +191,14 @@ class Files:
         self.app.say(f"Kept as the preset {file.stem}.", "good")
 
     def _use(self, graph: Graph, path: str, mark: str = "", folder: str | os.PathLike = "") -> None:
-        """Show a graph; one that came from a folder is asked about what it reads elsewhere."""
+        """Show a graph; one that came from a folder is asked about what it reads elsewhere, and
+        what it fetches."""
         self.path, self.saved, self.mark, self.correction = path, graph, mark, None
         folder = folder or os.path.dirname(path)
         self._agreed.clear()
-        strange = self._strange(graph, folder) if folder else {}
-        self.app.show_graph(graph, strange)
-        self._ask(strange)
-
-    # ---- what needs the user's word --------------------------------------------------------
-
-    def own(self, text: str) -> str:
-        """Note that nodes were copied here, and give them."""
-        self._copied = text
-        return text
-
-    def pasting(self, text: str) -> None:
-        """Ask before files are read that nodes name which were copied elsewhere."""
-        if text == self._copied:
-            return
-        try:
-            nodes, _ = qrgraph.parse(text.encode(errors="replace"), ROOT)
-        except QrNodesError:  # the paste will say it
-            return
-        strange = self._strange(nodes, None)
-        self.app.document.hold(strange)
-        self._ask(strange)
-
-    def _strange(self, graph: Graph, folder: str | os.PathLike | None) -> dict[str, str]:
-        """Give the files outside the folder that nobody here has agreed to, with their marks."""
-        document = self.app.document
-        here = trust.outside(document.graph, None).items()
-        known = {mark for file, mark in here if file not in document.held}
-        known.update(self.app.settings.now.known)
-        files = trust.outside(graph, folder)
-        return {file: mark for file, mark in files.items() if mark not in known}
-
-    def _ask(self, files: dict[str, str]) -> None:
-        """Ask whether files may be read, unless there are none."""
-        if not files:
-            return
-
-        def agree() -> None:
-            self.app.document.agree(files)
-            self._know(files.values())
-
-        shown = [one_line(file) for file in list(files)[:SHOWN]]
-        more = [f"… and {len(files) - SHOWN} more."] * (len(files) > SHOWN)
-        text = ["They lie outside the graph's folder, or are very large:", *shown, *more]
-        dialogs.ask(
-            self.app,
-            "May this graph read these files?",
-            "\n\n".join([*text, "Whoever made it named them. None is looked at until you agree."]),
-            {"Read Them": agree},
-        )
-
-    def _know(self, marks: Iterable[str]) -> None:
-        self.app.attempt(self.app.settings.know, list(marks))
+        missing = self.consent.missing(graph, folder) if folder else Missing()
+        self.app.show_graph(graph, missing.held)
+        self.consent.ask(missing)
 
     # ---- corrections -----------------------------------------------------------------------
 

@@ -187,6 +187,8 @@ class Inspector:
             if isinstance(row.field, models.Model):
                 row.field.refresh()
         if error is None:
+            document = self.app.document
+            document.agree(held for held in document.held if name in held.split("+"))
             # What failed for want of the weights can run now.
             self.app.document.view(*self.app.document.viewed)
 

@@ -14,6 +14,7 @@ from qr_nodes.cli import main
 from qr_nodes.document import Document
 from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
+from qr_nodes.inference import store
 from qr_nodes.plan import Files, RunRequest, steps
 from qr_nodes.qrgraph import inspect, load_graph, parse, save_graph
 from qr_nodes.ui.files import picture_pixels
@@ -323,6 +324,20 @@ def test_a_raised_limit_needs_the_users_word_too(tmp_path):
     assert trust.outside(graph, tmp_path) == {}
     (other,) = trust.outside(graph.set_param("load", "max_pixels", 5000.0), tmp_path).values()
     assert mark != other and "bomb" not in mark
+
+
+def test_a_held_network_is_not_fetched_and_its_node_says_so(picture, engine, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(store, "fetch", lambda name, *more: fetched.append(name))
+    graph = Graph.chain("load", "segment").set_param("load", "path", str(picture))
+    graph = graph.set_param("segment", "model", "u2net")
+    assert list(trust.unfetched(graph)) == ["u2net"]
+    outcome = engine.run(RunRequest(graph, ("segment",), held=frozenset(["u2net"])))
+    assert fetched == []
+    said = "segment.model: u2net is not here, and not fetched without your word. Download it"
+    assert str(outcome.errors["segment"]).startswith(said)
+    engine.run(RunRequest(graph, ("segment",)))
+    assert fetched == ["u2net"]
 
 
 def test_a_held_file_is_neither_read_nor_hashed_and_its_node_says_so(picture, engine, monkeypatch):

@@ -649,4 +649,8 @@ def test_what_nobody_has_agreed_to_is_not_read_by_a_batch_either(panel, app, pho
     app.document.graph, app.document.held = graph, frozenset({"/x/theirs.png"})
     panel.take(str(photos))
     panel.start()
-    assert panel.work is None and "/x/theirs.png: the graph names this file" in app.said[-1]
+    assert panel.work is None and "/x/theirs.png: the graph needs this" in app.said[-1]
+    graph = app.document.graph.add("segment", id="network").set_param("network", "model", "u2net")
+    app.document.graph, app.document.held = graph, frozenset({"u2net"})
+    panel.start()
+    assert panel.work is None and "u2net: the graph needs this" in app.said[-1]

@@ -14,6 +14,7 @@ from qr_nodes.document import Document
 from qr_nodes.engine import Engine
 from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
+from qr_nodes.inference import registry, store
 from qr_nodes.qrgraph import load_graph, save_graph
 from qr_nodes.ui import files as module
 from qr_nodes.ui.files import Files
@@ -271,12 +272,12 @@ def test_a_file_that_another_program_changed_is_asked_about_when_it_is_reloaded(
 
 def test_nodes_copied_elsewhere_are_asked_about_and_own_ones_are_not(files, strange):
     text = strange.read_text()
-    files.pasting(files.own(text))
+    files.consent.pasting(files.consent.own(text))
     assert files.app.asked == []
-    files.own("something else")
-    files.pasting(text)
+    files.consent.own("something else")
+    files.consent.pasting(text)
     assert files.app.asked[-1][0] == READ and len(files.app.document.held) == 1
-    files.pasting("no nodes")
+    files.consent.pasting("no nodes")
     assert len(files.app.asked) == 1
 
 
@@ -338,3 +339,58 @@ def test_opening_writes_nothing_beside_the_graph(files, strange):
     assert files.app.document.settle()
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
     assert os.listdir(strange.parent) == [strange.name]
+
+
+# ---- networks that are not here ------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(tmp_path):
+    """A graph that asks for a network of 176 MB."""
+    place = tmp_path / "theirs.qrgraph"
+    graph = Graph.chain("load", "segment", "export").set_param("segment", "model", "u2net")
+    save_graph(graph, place)
+    return place
+
+
+def test_a_network_beside_the_usual_one_is_fetched_only_after_a_question(files, asking):
+    files.open_path(str(asking))
+    ((title, buttons),) = files.app.asked
+    assert title == "Download u2net?" and list(buttons) == ["Download"]
+    assert files.app.document.held == {"u2net"}
+    buttons["Download"]()
+    assert files.app.document.held == frozenset()
+
+
+@pytest.mark.parametrize("model", ["u2netp", "silueta", "nobody's"])
+def test_the_usual_network_and_those_that_are_never_fetched_unasked_need_no_question(
+    files, asking, model
+):
+    save_graph(load_graph(asking).set_param("segment", "model", model), asking)
+    files.open_path(str(asking))
+    assert files.app.asked == [] and files.app.document.held == frozenset()
+
+
+def test_a_network_that_is_here_needs_no_question(files, asking):
+    place = store.places(registry.find("u2net"))[-1]
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"")
+    files.open_path(str(asking))
+    assert files.app.asked == [] and files.app.document.held == frozenset()
+
+
+def test_of_several_networks_each_that_is_missing_is_named(files, asking):
+    value = "u2netp+u2net+u2net_human_seg"
+    save_graph(load_graph(asking).set_param("segment", "model", value), asking)
+    files.open_path(str(asking))
+    assert files.app.asked[0][0] == "Download u2net, u2net_human_seg?"
+    assert files.app.document.held == {value}
+
+
+def test_files_and_networks_are_asked_about_one_after_the_other(files, asking):
+    graph = load_graph(asking).set_param("load", "path", "/etc/hostname")
+    save_graph(graph, asking)
+    files.open_path(str(asking))
+    assert [title for title, _ in files.app.asked] == [READ, "Download u2net?"]
+    files.app.asked[0][1]["Read Them"]()
+    assert files.app.document.held == {"u2net"}
