@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -56,7 +57,25 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+class _Commands(click.Group):
+    """The commands, with a word for who names a picture where a command belongs."""
+
+    def resolve_command(self, context, arguments):
+        try:
+            return super().resolve_command(context, arguments)
+        except click.UsageError as error:
+            if os.path.exists(arguments[0]):
+                name = shlex.quote(arguments[0])
+                other = f"run {name} PICTURE" if ".qrgraph" in name else f"remove {name}"
+                error.message = (
+                    f"{name} is no command. To open it in the window: qr-nodes edit {name}\n"
+                    f"To go on without a window: qr-nodes {other}"
+                )
+            raise
+
+
 @click.group(
+    cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

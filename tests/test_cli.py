@@ -227,6 +227,16 @@ def test_nodes_are_listed_and_described(capsys):
     assert main(["nodes", "glow"]) == 1
 
 
+def test_a_file_where_a_command_belongs_is_told_the_commands(cut, edges, capsys):
+    assert main([str(cut)]) == 2
+    said = capsys.readouterr().err
+    assert f"qr-nodes edit {cut}\n" in said and f"qr-nodes remove {cut}\n" in said
+    assert main([edges]) == 2
+    assert f"qr-nodes run {edges} PICTURE\n" in capsys.readouterr().err
+    assert main(["removee"]) == 2
+    assert "No such command 'removee'" in capsys.readouterr().err
+
+
 def test_a_wrong_option_is_a_usage_error(capsys):
     assert main(["remove"]) == 2
     assert main(["remove", "--no-such-option", "a.jpg"]) == 2

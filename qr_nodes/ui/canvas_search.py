@@ -23,7 +23,7 @@ def found(specs: Iterable[NodeSpec], text: str) -> list[NodeSpec]:
     """Give the specs that fit what is typed, best first.
 
     Every word must occur: at the start of the title, of a word of it, anywhere in it or in the
-    category, or in the description, in that order.
+    category, or in the description, or in a parameter's name, in that order.
     """
     words = text.lower().split()
     ranked = []
@@ -42,6 +42,7 @@ def _rank(spec: NodeSpec, word: str) -> int | None:
         word in title or word in spec.id,
         spec.category.lower().startswith(word),
         len(word) > 2 and word in spec.doc.lower(),
+        any(name.startswith(word) for name in spec.params),
     )
     return next((rank for rank, true in enumerate(tests) if true), None)
 

@@ -230,6 +230,8 @@ def test_search_finds_by_title_category_and_description_best_first():
     edge = {spec.id for spec in specs if spec.category == "Edge"}
     assert edge <= {spec.id for spec in found(specs, "edge")}
     assert found(specs, "qqq") == []
+    assert [spec.id for spec in found(specs, "model")] == ["segment"]
+    assert "extract_alpha" in {spec.id for spec in found(specs, "invert")}
     titles = [spec.title for spec in found(specs, "")]
     assert titles == sorted(spec.title for spec in specs)
 
