@@ -82,20 +82,25 @@ class Canvas:
         self.room = dpg.add_child_window(parent=parent, width=-1, height=-1, **quiet)
         # What the drawing list holds lies behind the editor, which nothing can be drawn into.
         self.paper = dpg.add_drawlist(1, 1, parent=self.room)
-        sheet = dpg.add_child_window(parent=self.room, pos=(0, 0), width=-1, height=-1, **quiet)
+        place = {"pos": (0, 0), "width": -1, "height": -1}
+        self._sheet = dpg.add_child_window(parent=self.room, **place, **quiet)
         self.editor = dpg.add_node_editor(
-            parent=sheet,
+            parent=self._sheet,
             callback=self._linked,
             delink_callback=self._delinked,
             minimap=True,
             minimap_location=dpg.mvNodeMiniMap_Location_BottomRight,
         )
-        dpg.bind_item_theme(sheet, canvas_node.clear_theme())
+        self.boxes(True)
         self.textures = dpg.add_texture_registry()
         self.blank = dpg.add_static_texture(
             *canvas_node.THUMB, canvas_node.blank(), parent=self.textures
         )
         self._dress()
+
+    def boxes(self, seen: bool) -> None:
+        """Let the box that the editor draws in a drag over nothing be seen, or not."""
+        dpg.bind_item_theme(self._sheet, canvas_node.clear_theme(seen))
 
     def _dress(self) -> None:
         zoom = self.view.zoom

@@ -35,7 +35,7 @@ class Mouse:
     def __init__(self, canvas: Canvas):
         self.canvas = canvas
         self.node = ""
-        self.boxing = False
+        self.boxing = self.framing = False
         self.start: tuple[float, float] | None = None
         self.end: End | None = None
         self.wait = 0
@@ -88,17 +88,19 @@ class Mouse:
             elif node not in canvas.selection:
                 canvas.select([node])
         else:
-            self.boxing = link is None
             frame = canvas.frames.at(canvas.mouse())
+            self.framing = link is None and canvas.frames.hold(canvas.mouse())
+            self.boxing = link is None and not self.framing
+            canvas.boxes(not self.framing)
             if frame is not None and not link:
                 canvas.select(edits.contents(canvas.graph, frame))
-            elif not many:
+            elif not many and not self.framing:
                 canvas.select([])
 
     def _release(self) -> None:
         canvas, start = self.canvas, self.start
-        node, boxing = self.node, self.boxing
-        self.start, self.node, self.boxing = None, "", False
+        node, boxing, framing = self.node, self.boxing, self.framing
+        self.start, self.node, self.boxing, self.framing = None, "", False, False
         if start is None:
             return
         now = dpg.get_mouse_pos(local=False)
@@ -113,7 +115,10 @@ class Mouse:
                 canvas.select([node])
         elif boxing and moved:
             canvas.select(canvas.native())
-        if node or boxing:
+        if framing:
+            canvas.frames.let_go()
+            canvas.boxes(True)
+        if node or boxing or framing:
             dpg.clear_selected_nodes(canvas.editor)
 
     def _drop(self, places: dict) -> None:
@@ -192,6 +197,8 @@ class Mouse:
         """Follow a drag; notice a link dropped on nothing; show a tip where the mouse rests."""
         if self.node in self.canvas.items:
             self.canvas.follow(self.node)
+        if self.framing:
+            self.canvas.frames.drag(self.canvas.mouse())
         if self.wait:
             self.wait -= 1
             if not self.wait and self.end:

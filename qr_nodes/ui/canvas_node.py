@@ -331,13 +331,19 @@ def bar_theme() -> int | str:
 
 
 @cache
-def clear_theme() -> int | str:
-    """Give the theme of an editor that what lies behind it shines through."""
+def clear_theme(boxes: bool = True) -> int | str:
+    """Give the theme of an editor that what lies behind it shines through.
+
+    Without `boxes` the box that a drag over nothing draws is not seen.
+    """
     nodes = dpg.mvThemeCat_Nodes
     with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
         dpg.add_theme_color(dpg.mvThemeCol_ChildBg, (0, 0, 0, 0))
         dpg.add_theme_color(dpg.mvNodeCol_GridBackground, (0, 0, 0, 0), category=nodes)
         dpg.add_theme_color(dpg.mvNodeCol_GridLine, (255, 255, 255, 9), category=nodes)
+        if not boxes:
+            for target in (dpg.mvNodeCol_BoxSelector, dpg.mvNodeCol_BoxSelectorOutline):
+                dpg.add_theme_color(target, (0, 0, 0, 0), category=nodes)
         dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, 0, 0)
     return made
 

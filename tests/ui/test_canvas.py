@@ -12,8 +12,10 @@ from qr_nodes.engine import Event
 from qr_nodes.errors import GraphError, NodeError, QrNodesError, ReadError
 from qr_nodes.graph import Graph, unknown
 from qr_nodes.types import Cutout
+from qr_nodes.ui import canvas_edits as edits
 from qr_nodes.ui.canvas import KEPT, Canvas
 from qr_nodes.ui.canvas_edits import COLUMN
+from qr_nodes.ui.canvas_frames import LEAST
 
 
 class App:
@@ -371,6 +373,74 @@ def test_frames_are_drawn_named_and_taken_away(app):
     actions = {label: call for label, _, call in canvas.frames.actions(frame)}
     actions["Delete Frame"]()
     assert "frames" not in app.document.graph.extra
+
+
+def framed(app, *ids) -> dict:
+    app.canvas.select(list(ids))
+    app.canvas.frame_selection()
+    app.canvas.popup.close()
+    return app.document.graph.extra["frames"][0]
+
+
+def corner(app, frame, x, y):
+    """Give editor coordinates of a place seen from a frame's sizing corner."""
+    return app.canvas.view.place((frame["x"] + frame["w"] + x, frame["y"] + frame["h"] + y))
+
+
+def test_a_frame_is_sized_by_its_corner_down_to_a_least(app):
+    frame, before = framed(app, "feather"), dict(app.document.graph.nodes)
+    frames = app.canvas.frames
+    assert not frames.hold(corner(app, frame, -40, -40)) and not frames.hold(
+        corner(app, frame, 5, 5)
+    )
+    assert frames.hold(corner(app, frame, -3, -4))
+    steps = len(app.past)
+    frames.drag(corner(app, frame, -3, -4))
+    assert len(app.past) == steps  # nothing moved
+    for x, y in ((20, 10), (80, 50)):
+        frames.drag(corner(app, frame, x - 3, y - 4))
+    (sized,) = app.document.graph.extra["frames"]
+    assert (sized["w"], sized["h"]) == (frame["w"] + 80, frame["h"] + 50)
+    assert (sized["x"], sized["y"], sized["text"]) == (frame["x"], frame["y"], frame["text"])
+    frames.drag(corner(app, frame, -1000, -1000))
+    (least,) = app.document.graph.extra["frames"]
+    assert (least["w"], least["h"]) == (LEAST, LEAST)
+    frames.drag(corner(app, frame, 80 - 3, 50 - 4))
+    assert app.document.graph.extra["frames"] == [sized]  # the mouse still has it by its corner
+    assert dict(app.document.graph.nodes) == before
+    frames.let_go()
+    frames.drag(corner(app, frame, 0, 0))
+    assert app.document.graph.extra["frames"] == [sized]
+    assert {name for _, name in app.past[steps:]} == {"Resize Frame"}
+
+
+def test_a_frame_is_moved_by_its_title_with_what_is_in_it(app):
+    frame = framed(app, "segment", "feather")
+    inner = frame | {"x": frame["x"] + 5, "w": frame["w"] - 10, "text": "inner"}
+    app.edit(edits.with_frames(app.document.graph, [inner, frame]), "")
+    before = {id: node.pos for id, node in app.document.graph.nodes.items()}
+    frames, view = app.canvas.frames, app.canvas.view
+    assert frames.hold(view.place((frame["x"] + 3, frame["y"] + 4)))
+    for way in range(1, 5):
+        frames.drag(view.place((frame["x"] + 3 + 10 * way, frame["y"] + 4 - 5 * way)))
+    frames.let_go()
+    graph = app.document.graph
+    assert [(f["x"], f["y"]) for f in graph.extra["frames"]] == [
+        (inner["x"] + 40, inner["y"] - 20), (frame["x"] + 40, frame["y"] - 20),
+    ]  # fmt: skip
+    went = {id for id, pos in before.items() if graph.nodes[id].pos != pos}
+    assert went == {"segment", "feather"}
+    assert graph.nodes["feather"].pos == (before["feather"][0] + 40, before["feather"][1] - 20)
+    assert {name for _, name in app.past[-4:]} == {"Move Frame"}
+
+
+def test_an_empty_frame_is_moved_too(app):
+    frame = {"x": 900.0, "y": 900.0, "w": 100.0, "h": 100.0, "text": "empty"}
+    app.edit(edits.with_frames(app.document.graph, [frame]), "")
+    assert app.canvas.frames.hold(app.canvas.view.place((910, 910)))
+    app.canvas.frames.drag(app.canvas.view.place((930, 915)))
+    (moved,) = app.document.graph.extra["frames"]
+    assert (moved["x"], moved["y"], moved["w"]) == (920, 905, 100)
 
 
 def test_the_search_is_driven_by_keys(app):
