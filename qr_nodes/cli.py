@@ -497,7 +497,7 @@ class _Bytes:
 
     def __call__(self, done: int, total: int | None) -> None:
         if not self.told:  # what an earlier transfer brought is no gain of this one
-            self.bar.initial = self.bar.n = done
+            self.bar.initial = self.bar.n = self.bar.last_print_n = done
             self.told = True
         self.bar.total = total
         self.bar.update(done - self.bar.n)
