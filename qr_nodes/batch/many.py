@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -389,11 +390,12 @@ def run(
     if jobs is not None and jobs < 1:
         raise ParamError(f"{jobs} cannot be used.", "jobs", "Use 1 or more.")
     ins = _paths(inputs)
-    room = Room(budget(graph, memory))
     if not any(map(os.path.isdir, ins)):
-        return _run_list(
-            graph, ins, _paths(outputs), engine, emit, jobs or 1, room, edits, on_error
-        )
+        jobs = jobs or 1
+        # One after another they need share nothing, and how much there is need not be found out.
+        room = Room(budget(graph, memory) if jobs > 1 else sys.maxsize)
+        return _run_list(graph, ins, _paths(outputs), engine, emit, jobs, room, edits, on_error)
+    room = Room(budget(graph, memory))
     out = output_folder(ins, _paths(outputs))
     how = {"name": name, "format": format, "again": again, "overwrite": overwrite, "edits": edits}
     jobs = jobs or default_jobs()
