@@ -10,6 +10,9 @@ import numpy as np
 GRAIN = 1 << 16
 """Pixels that are filtered at once: so few that all their planes stay in the cache."""
 
+STILL = 1e-4
+"""Variance of a matte in whose window nothing happens."""
+
 
 class ColorLines:
     """The colour guided filter of one picture, made ready for any number of mattes.
@@ -91,9 +94,21 @@ class ColorLines:
 
     def coefficients(self, matte: np.ndarray) -> np.ndarray:
         """Give a (three planes) and b (one), each averaged over the windows a pixel is in."""
-        out = np.empty((4, *matte.shape), np.float32)
+        return self._all(matte, 4)
+
+    def told(self, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the coefficients (4, H, W) and how well they fit the matte.
+
+        The fit (H, W) is the coefficient of determination R², averaged in the same way: 1 where
+        the colours tell all that happens in the matte, or nothing happens in it.
+        """
+        out = self._all(matte, 5)
+        return out[:4], np.subtract(1, out[4])
+
+    def _all(self, matte: np.ndarray, planes: int) -> np.ndarray:
+        out = np.empty((planes, *matte.shape), np.float32)
         for rows, padded, inner in self._strips(2 * self.radius):
-            out[:, rows] = self._lines(matte, padded)[:, inner]
+            out[:, rows] = self._lines(matte, padded, planes)[:, inner]
         return out
 
     def __call__(self, matte: np.ndarray) -> np.ndarray:
@@ -103,24 +118,34 @@ class ColorLines:
             out[rows] = on_lines(self._lines(matte, padded)[:, inner], self.guide[:, rows])
         return out
 
-    def _lines(self, matte: np.ndarray, rows: slice) -> np.ndarray:
-        """Give the coefficients in `rows`, true but for the outermost 2 · radius rows."""
+    def _lines(self, matte: np.ndarray, rows: slice, planes: int = 4) -> np.ndarray:
+        """Give the coefficients in `rows`, true but for the outermost 2 · radius rows.
+
+        A fifth plane is what part of the matte's variance they leave unexplained.
+        """
         matte, color_mean = matte[rows], self.mean[:, rows]
-        lines = np.empty((4, *matte.shape), np.float32)
+        lines = np.empty((planes, *matte.shape), np.float32)
         np.multiply(self.guide[:, rows], matte, out=lines[:3])
         lines[3] = matte
+        if planes > 4:
+            np.multiply(matte, matte, out=lines[4])
         lines = self.blur(lines)
-        r, g, b, mean = lines
-        lines[:3] -= color_mean * mean
+        slopes, mean = lines[:3], lines[3]
+        r, g, b = slopes
+        slopes -= color_mean * mean
         lower, scale = self.lower[:, rows], self.scale[:, rows]
         g -= lower[0] * r
         b -= lower[1] * r
         b -= lower[2] * g
-        lines[:3] *= scale
+        if planes > 4:
+            varies = np.maximum(lines[4] - mean * mean, 0)
+            left = varies - np.einsum("chw,chw,chw->hw", slopes, slopes, scale)
+            np.divide(np.clip(left, 0, varies), varies + np.float32(STILL), out=lines[4])
+        slopes *= scale
         g -= lower[2] * b
         r -= lower[0] * g
         r -= lower[1] * b
-        for slope, color in zip(lines, color_mean, strict=False):
+        for slope, color in zip(slopes, color_mean, strict=True):
             mean -= slope * color
         return self.blur(lines)
 

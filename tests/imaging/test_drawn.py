@@ -1,6 +1,8 @@
+import cv2
 import numpy as np
 import pytest
 
+from qr_nodes.imaging import drawn
 from qr_nodes.imaging.drawn import drawn_to_edges
 from qr_nodes.imaging.lanczos import resize_unit
 from qr_nodes.imaging.shown import Shown
@@ -24,6 +26,18 @@ def test_a_blunt_matte_takes_on_the_pictures_edge():
     plain = resize_unit(blunt, *true.shape)
     assert found.shape == true.shape and found.dtype == np.float32
     assert np.abs(found - true).mean() < 0.35 * np.abs(plain - true).mean()
+
+
+def test_where_colours_tell_nothing_the_matte_keeps_its_contour(monkeypatch):
+    _, true = scene()
+    y, x = np.mgrid[: true.shape[0], : true.shape[1]] // 12
+    color = RNG.integers(0, 256, (50, 50, 3), np.uint8)[y, x]  # patches, on either side others
+    color[true > 0.5] = RNG.integers(0, 256, (50, 50, 3), np.uint8)[y, x][true > 0.5]
+    matte = cv2.resize(true, (244, 177), interpolation=cv2.INTER_AREA)
+    error = np.abs(drawn_to_edges(Shown(color), matte) - true).mean()
+    monkeypatch.setattr(drawn, "FIT", (-2.0, -1.0))  # wide windows everywhere
+    assert error < 0.003
+    assert error < 0.2 * np.abs(drawn_to_edges(Shown(color), matte) - true).mean()
 
 
 def test_haze_is_cleared_and_what_is_sure_is_exact():

@@ -44,12 +44,25 @@ def test_on_lines_adds_slopes_times_colours():
     np.testing.assert_allclose(on_lines(coefficients, guide), 1.9, rtol=1e-6)
 
 
+def test_the_fit_is_the_part_of_a_mattes_variance_that_the_colours_tell():
+    guide = noise(3, 60, 80)
+    told = 0.3 + 0.4 * guide[0] - 0.2 * guide[2]
+    other = told.std() * (noise(60, 80, seed=1) - 0.5) / 0.5 * np.float32(3**0.5)
+    # Two of equal variance, one of which the colours tell, and each of them alone.
+    for matte, expected in ((told + other, 0.5), (told, 1.0), (other, 0.0)):
+        lines, fit = ColorLines(guide, 12, 1e-6).told(matte)
+        np.testing.assert_allclose(fit, expected, atol=0.1)
+        np.testing.assert_array_equal(lines, ColorLines(guide, 12, 1e-6).coefficients(matte))
+    flat = np.full((60, 80), 0.7, np.float32)
+    np.testing.assert_allclose(ColorLines(guide, 12, 1e-6).told(flat)[1], 1, atol=0.01)
+
+
 def test_strips_leave_no_seam(monkeypatch):
     guide, matte = noise(3, 137, 53), noise(137, 53, seed=1)
 
     def filtered():
         lines = ColorLines(guide, 2, 1e-3)
-        return np.stack([lines(matte), *lines.coefficients(matte)])
+        return np.stack([lines(matte), *lines.coefficients(matte), lines.told(matte)[1]])
 
     whole = filtered()
     monkeypatch.setattr(edges, "GRAIN", 20 * 53)
