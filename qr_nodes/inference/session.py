@@ -97,6 +97,14 @@ def ready(model: Model, weights: Path, device: Device = CPU) -> None:
                 _keep(key, _load(weights, device, _options(device), model.flexible))
 
 
+def rest(model: Model) -> None:
+    """Give back what a run with `more` kept on the CPU, as nothing more comes after all.
+
+    Only a run can do that; so the network goes with it, and is loaded anew when it is asked.
+    """
+    _sessions.pop((model.checksum, CPU.name), None)
+
+
 def benchmark(model: Model, weights: Path, device: Device = CPU, runs: int = 5) -> float:
     """Give the median seconds that a network takes on a device, loading and first run aside."""
     rgb = np.random.default_rng(0).integers(0, 256, (*model.size, 3), np.uint8)

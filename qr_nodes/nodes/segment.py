@@ -120,7 +120,10 @@ def segment(
     under = None if opaque or existing_alpha == "replace" else cutout.alpha
     shown = Shown(cutout.color, under, checkpoint=job.checkpoint)
     asked = _Asked(shown, under, _models(model), device, require_gpu, job)
-    found = _matte(asked, quality, edges / 100)
+    try:
+        found = _matte(asked, quality, edges / 100)
+    finally:
+        _rest(asked)  # stopped, or the next look was known: nobody comes for what is kept
     if under is not None:
         found *= under
     return cutout.with_alpha(found)
@@ -128,7 +131,7 @@ def segment(
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """What a run is about."""
+    """What a run is about, what was said in it, and which networks keep memory for a next look."""
 
     shown: Shown
     under: np.ndarray | None
@@ -137,6 +140,14 @@ class _Asked:
     require_gpu: bool
     job: Job
     told: list = field(default_factory=list)
+    keeping: list = field(default_factory=list)
+
+
+def _rest(asked: _Asked) -> None:
+    from qr_nodes.inference import session
+
+    for model in asked.keeping:
+        session.rest(model)
 
 
 def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
@@ -229,6 +240,7 @@ def _raw(asked, shown: Shown, model, look: Look, more: bool = False) -> np.ndarr
             if small != size:  # enlarging would have made neighbours agree
                 rgb = resized(*size)
             path = _weights(model, job)
+            asked.keeping[:] = [model] if more else []
             matte = session.predict(model, path, rgb, chosen, job.checkpoint, more)
             return np.ascontiguousarray(matte[:, ::-1]) if look.mirrored else matte
 

@@ -135,6 +135,13 @@ def test_a_device_that_failed_is_not_got_ready(onnx_file, monkeypatch):
     session.ready(model(), onnx_file("matte"), replace(POSING, name="Other", reason="no driver"))
 
 
+def test_a_network_that_rests_is_loaded_anew_when_it_is_asked(onnx_file):
+    first = session.predict(model(), onnx_file("matte"), RGB, more=True)
+    session.rest(model())
+    assert not session._sessions
+    np.testing.assert_array_equal(session.predict(model(), onnx_file("matte"), RGB), first)
+
+
 def test_a_running_network_is_stopped_and_the_device_is_free_again(onnx_file):
     path, big = onnx_file("slow"), np.zeros((320, 320, 3), np.uint8)
     polls = []

@@ -1,4 +1,5 @@
 import threading
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -220,6 +221,33 @@ def test_a_small_subject_is_looked_at_again_alone(network):
     true = np.zeros((300, 400), np.float32)
     true[140:170, 100:130] = 1
     assert np.abs(found - true).sum() < 0.05 * true.sum()
+
+
+@pytest.mark.parametrize(
+    ("happens", "given_back"),
+    [("all looks", 0), ("nothing found", 1), ("stopped", 1), ("last look known", 1)],
+)
+def test_memory_kept_for_a_look_that_does_not_come_is_given_back(
+    network, monkeypatch, happens, given_back
+):
+    class Stop(Exception):
+        pass
+
+    def answer(rgb, device):
+        asked.append(1)
+        if happens == "stopped" and len(asked) == 2:
+            raise Stop
+        return left_half(rgb, device) * np.float32(happens != "nothing found")
+
+    network(answer)
+    asked, rested, job = [], [], Notes()
+    monkeypatch.setattr(session, "rest", lambda model: rested.append(model.name))
+    if happens == "last look known":
+        segment(cutout(ramp()), quality="balanced", job=job)
+        del job.kept[next(iter(job.kept))]  # as if it had made room for something else
+    with suppress(Stop):
+        segment(cutout(ramp()), quality="balanced", job=job)
+    assert rested == ["u2netp"] * given_back
 
 
 def test_several_models_are_averaged(network, monkeypatch):
