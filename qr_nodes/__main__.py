@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import sys
@@ -12,11 +13,25 @@ def main() -> int:
     # numpy's BLAS starts a thread for each core that spins until it has work. Here it never has:
     # the products are OpenCV's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    share_heap()
     from qr_nodes.cli import main
 
     if not ({"QR_NODES_DEBUG", "PYTHONFAULTHANDLER"} & os.environ.keys() or "--debug" in sys.argv):
         hush()
     return main()
+
+
+def share_heap() -> None:
+    """Have all threads take memory from one heap, where the C library is glibc.
+
+    By default most have one of their own, and what one thread frees, others cannot use: 670 MiB
+    for a picture of 24 MP instead of 540, in the same time.
+    """
+    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(-8, 1)  # M_ARENA_MAX
 
 
 def hush() -> None:
