@@ -260,9 +260,9 @@ def test_a_tool_is_there_after_installing():
 def test_threads_share_one_heap(tmp_path):
     code = """
 import ctypes, sys, threading
-from qr_nodes.__main__ import share_heap
+from qr_nodes.__main__ import tune
 if sys.argv[2] == "shared":
-    share_heap()
+    tune()
 meeting = threading.Barrier(4)
 def work():
     meeting.wait(20)
