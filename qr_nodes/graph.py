@@ -198,6 +198,11 @@ class Graph:
         sources = (self.source(id, name) for name in self.nodes[id].spec.inputs)
         return next((source[0] for source in sources if source is not None), "")
 
+    def seen(self, id: str) -> str:
+        """Give the node whose output is looked at for a node's: of one that writes a file, what it
+        gets, or "" if that is nothing."""
+        return self.before(id) if self.nodes[id].spec.writes else id
+
     def source(self, id: str, input: str) -> tuple[str, str] | None:
         """Give the (node, output) that feeds an input, seen through bypassed nodes."""
         link, seen = self.links.get((id, input)), []

@@ -1,4 +1,5 @@
-"""Where things lie: presets and model list beside the package, the user's own in their folders.
+"""What the machine lends: places (presets and model list beside the package, the user's own in
+their folders), and cores.
 
 QR_NODES_HOME, if it is set, holds everything of the user's in one folder.
 """
@@ -27,6 +28,13 @@ def data_folder() -> Path:
 def cache_folder(name: str) -> Path:
     """Give the folder for `name`, which can be fetched or computed again; shared by projects."""
     return _user_folder("user_cache_path") / name
+
+
+def cores() -> int:
+    """Give how many cores this process may use, which a container may have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _user_folder(kind: str) -> Path:

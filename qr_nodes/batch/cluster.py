@@ -29,11 +29,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from qr_nodes import __version__
+from qr_nodes import __version__, resources
 from qr_nodes.batch.find import Found, Picture
 from qr_nodes.batch.many import Batch, Task, budget, keys_of, only_until_error
 from qr_nodes.batch.one import Result, bind, cli_engine, run_one
-from qr_nodes.batch.overlap import POLL, Room, cores, estimate, overlapped
+from qr_nodes.batch.overlap import POLL, Room, estimate, overlapped
 from qr_nodes.errors import Cancelled, ClusterError, QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import dump, parse
@@ -90,7 +90,7 @@ def run_batch(
         The cluster cannot be reached, or does not fit: another version, folders not shared.
     """
     if scheduler == LOCAL:
-        workers = workers or cores()
+        workers = workers or resources.cores()
         memory = memory and memory // workers
     with _connected(scheduler, workers) as client:
         crew = _Crew(client, batch, scheduler, cached, memory)

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
+from qr_nodes import resources
 from qr_nodes.batch.find import Found, Picture, find_pictures
 from qr_nodes.batch.ledger import Ledger, Line, digest_of, mark_of
 from qr_nodes.batch.naming import Template, endings
 from qr_nodes.batch.one import Result, bind, cli_engine, only, run_one, targets
-from qr_nodes.batch.overlap import MOST_JOBS, Room, cores, estimate, memory, overlapped, process
+from qr_nodes.batch.overlap import MOST_JOBS, Room, estimate, memory, overlapped, process
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
@@ -483,7 +484,7 @@ def only_until_error(results: Iterator[Result], stop: threading.Event, on_error:
 
 def default_jobs() -> int:
     """Give how many pictures to work on side by side: one for each core."""
-    return max(2, min(cores(), MOST_JOBS))
+    return max(2, min(resources.cores(), MOST_JOBS))
 
 
 def budget(graph: Graph, asked: int | None = None) -> int:

@@ -274,12 +274,16 @@ def run_one(
 def _ahead(graph: Graph, wanted: Iterable[str]) -> Iterator[None]:
     """Have nodes get ready what needs no picture, in a thread beside those that read it."""
 
+    nodes = (graph.nodes[id] for id in graph.upstream(wanted))
+    able = [node for node in nodes if node.spec.ahead is not None and not node.bypass]
+    if not able:
+        yield
+        return
+
     def work() -> None:
-        for id in graph.upstream(wanted):
-            node = graph.nodes[id]
-            if node.spec.ahead is not None and not node.bypass:
-                with contextlib.suppress(Exception):  # the node meets it again, and says it
-                    node.spec.ahead(node.params)
+        for node in able:
+            with contextlib.suppress(Exception):  # the node meets it again, and says it
+                node.spec.ahead(node.params)
 
     thread = threading.Thread(target=work, name="qr-nodes ahead")
     thread.start()

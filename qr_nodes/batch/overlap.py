@@ -7,7 +7,6 @@ encoding of other pictures fill the time between.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -33,13 +32,6 @@ POLL = 0.2
 """Seconds between two looks at whether to stop while all jobs are busy."""
 
 
-def cores() -> int:
-    """Give how many cores this process may use, which a container may have limited."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def memory() -> int:
     """Give how much memory there is, in bytes, which a container may have limited."""
     import psutil
@@ -61,8 +53,8 @@ def process(graph: Graph) -> int:
     names = {
         node.params[name]
         for node in graph.nodes.values()
-        for name, param in node.spec.params.items()
-        if param.kind == "model" and not node.bypass
+        for name in node.spec.models
+        if not node.bypass
     }
     taken = {}
     for name in names:

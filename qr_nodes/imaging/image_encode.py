@@ -179,11 +179,11 @@ def _deflated(
     sample, if that is known.
     """
     end = zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH
+    if level == 1:
+        return _quickly(data, wbits, end)
     sample, quick = _sample(data, alone), 0 < level <= FAST
-    if quick:
-        quickly = len(_quickly(sample, wbits)) if quickly is None else quickly
-        if level == 1:
-            return _quickly(data, wbits, end)
+    if quick and quickly is None:
+        quickly = len(_quickly(sample, wbits))
     sizes = {
         way: len(_packed(sample, level - quick, wbits, way))
         for way in (zlib.Z_RLE, zlib.Z_DEFAULT_STRATEGY)

@@ -78,7 +78,7 @@ class Shown:
         narrow = np.empty((source.shape[0], width, 3), np.uint8)
 
         def shrink(strip: slice) -> None:
-            picture = Image.fromarray(np.ascontiguousarray(self._bytes(source, strip, times)))
+            picture = Image.fromarray(np.ascontiguousarray(self._bytes(source, strip)))
             size, box = (width, picture.height), (0, 0, columns, picture.height)
             narrow[strip] = picture.resize(size, Image.Resampling.LANCZOS, box)
 
@@ -99,7 +99,7 @@ class Shown:
             source = np.empty((*self.size, 3), np.uint8)
             for rows, _, _ in strips(*self.size):
                 self._checkpoint()
-                source[rows] = self._bytes(self.color, rows, 0)
+                source[rows] = self._bytes(self.color, rows)
         self._checkpoint()
         small = cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA)
         return small.reshape(height, width, 3)
@@ -118,7 +118,7 @@ class Shown:
 
         def halve(strip: slice) -> None:
             part = slice(2 * strip.start, 2 * strip.stop)
-            rgb = self._bytes(picture, part, 0 if picture is self.color else 1)
+            rgb = self._bytes(picture, part)
             odd = (2 * length - n for length, n in zip(half[strip].shape, rgb.shape, strict=False))
             below, right, _ = odd
             if below or right:
@@ -130,9 +130,9 @@ class Shown:
             self._checkpoint()
         return half
 
-    def _bytes(self, picture: np.ndarray, rows: slice, times: int) -> np.ndarray:
+    def _bytes(self, picture: np.ndarray, rows: slice) -> np.ndarray:
         """Give rows as 8-bit RGB over the ground; halves are so already."""
-        if times:
+        if picture is not self.color:
             return picture[rows]
         rgb = in_bytes(picture[rows])
         return rgb if self._alpha is None else _over(rgb, self._alpha[rows], self._ground)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from qr_nodes import resources
+
 Made = TypeVar("Made")
 
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, resources.cores())
 
 GRAIN = 1 << 20
 """Pixels per strip: a few ms of most filters, and a few MB, on a present core."""

@@ -6,7 +6,6 @@ went wrong on a device that is no CPU; `_turns`, one lock per device.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from qr_nodes import resources
 from qr_nodes.errors import DeviceError, ModelError
 from qr_nodes.inference.devices import CPU, Device, first_line, runtime
 from qr_nodes.inference.registry import Model
@@ -209,7 +209,7 @@ def _patiently(work: Callable[[], Any], stop: Callable[[], None], checkpoint) ->
 def _options(device: Device) -> Any:
     options = runtime().SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = _cores()
+    options.intra_op_num_threads = resources.cores()
     # Threads that wait by spinning take the cores from the rest of the program.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Memory in one piece saves a quarter of the time; after a picture's last run it is given back,
@@ -219,13 +219,6 @@ def _options(device: Device) -> Any:
     # and at 356 without, in the same time. DirectML allows none.
     options.enable_mem_pattern = False
     return options
-
-
-def _cores() -> int:
-    """Give how many cores this process may use, which a container may have limited."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _load(weights: Path, device: Device, options: Any, flexible: bool = False) -> Any:

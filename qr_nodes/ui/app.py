@@ -97,11 +97,9 @@ class App:
     def view(self, id: str) -> None:
         """Show a node's output in the viewer; of one that writes a file, what it gets."""
         graph = self.document.graph
-        if id in graph.nodes and graph.nodes[id].spec.writes:
-            id = graph.before(id)
-        if id in graph.nodes:
+        if id in graph.nodes and (seen := graph.seen(id)):
             self._chose_view = True
-            self._look_at(id)
+            self._look_at(seen)
             self.sync()
 
     def selected(self, ids: list[str]) -> None:
@@ -513,7 +511,7 @@ class App:
 def first_view(graph: Graph) -> str:
     """Give the node to look at first: what the first Export writes, or the last there is."""
     for id in targets(graph):
-        if seen := graph.before(id) if graph.nodes[id].spec.writes else id:
+        if seen := graph.seen(id):
             return seen
     return ""
 

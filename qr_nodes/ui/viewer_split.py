@@ -440,7 +440,7 @@ def resolved(graph: Graph, viewed: str, what: What, pinned: str) -> str:
     if what == "input":
         return graph.before(viewed)
     if what == "node":
-        return graph.before(id) if graph.nodes[id].spec.writes else id
+        return graph.seen(id)
     while following := graph.before(id):
         id = following
     return id if id in graph.of_type("load") else ""

@@ -38,20 +38,10 @@ def test_solid_parts_stay_exactly_solid(value):
     assert (resize_unit(plane, 137, 253) == value).all()
 
 
-def test_work_stops_between_strips(monkeypatch):
+def test_work_stops_between_strips(monkeypatch, stopping):
     monkeypatch.setattr(strips, "GRAIN", 1000)
-
-    class Stop(Exception):
-        pass
-
-    def third_time():
-        calls.append(1)
-        if len(calls) == 3:
-            raise Stop
-
-    calls = []
-    with pytest.raises(Stop):
-        resize_unit(np.zeros((8, 8), np.float32), 200, 100, checkpoint=third_time)
+    mask = np.zeros((8, 8), np.float32)
+    stopping(lambda checkpoint: resize_unit(mask, 200, 100, checkpoint=checkpoint))
 
 
 def test_a_mask_is_the_same_whatever_the_number_of_threads():

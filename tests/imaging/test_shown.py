@@ -84,18 +84,8 @@ def test_a_part_is_a_picture_of_its_own(photograph):
 
 
 @pytest.mark.parametrize("method", ["resized", "averaged"])
-def test_work_stops_between_strips(method, monkeypatch):
+def test_work_stops_between_strips(method, monkeypatch, stopping):
     monkeypatch.setattr(strips, "GRAIN", 1000)
-
-    class Stop(Exception):
-        pass
-
-    def third_time():
-        calls.append(1)
-        if len(calls) == 3:
-            raise Stop
-
-    calls = []
-    picture = Shown(np.zeros((200, 100, 3), np.uint16), checkpoint=third_time)
-    with pytest.raises(Stop):
-        getattr(picture, method)(8 * shown.GAP, 8)
+    color = np.zeros((200, 100, 3), np.uint16)
+    size = 8 * shown.GAP, 8
+    stopping(lambda checkpoint: getattr(Shown(color, checkpoint=checkpoint), method)(*size))
