@@ -41,6 +41,7 @@ class Robot:
     did : name of an action → how often
     faults : what no program should do: exceptions, and nodes that failed for no known reason
     samples : (seconds, MB of the process, threads, open files), each with an empty cache
+    compared : nodes whose pixels were the same when their graph was saved, read and rendered anew
     """
 
     def __init__(self, app, folder: Path, seed: int):
@@ -51,6 +52,7 @@ class Robot:
         self.did: dict[str, int] = {}
         self.last: list[str] = []
         self.faults: list[str] = []
+        self.compared = 0
         self.samples: list[tuple[float, float, int, int]] = []
         self.hand = subprocess.Popen(["xdotool", "-"], stdin=subprocess.PIPE, text=True)
         self.began = time.monotonic()
@@ -417,9 +419,12 @@ class Robot:
         self.blame(f"the document is still computing after {seconds:g} s")
 
     def sample(self) -> None:
-        """Measure the program at rest, with a small graph and without what its cache holds."""
+        """Compare what the graph renders; measure the program at rest, with a small graph and
+        without what its cache holds."""
         self._unblock()
         self.app.files.cancel()
+        self.settle()
+        self.compare()
         files, graph = self.app.files, self.app.document.graph
         path, mark = files.path, files.mark
         small = Graph.chain("load", "levels").set_param("load", "path", str(self.pictures[0]))
@@ -432,17 +437,21 @@ class Robot:
         used = memory(), threading.active_count(), len(os.listdir("/proc/self/fd"))
         self.samples.append((round(time.monotonic() - self.began, 1), *used))
         told = dict(zip(("seconds", "MB", "threads", "files"), self.samples[-1], strict=True))
-        told |= {"actions": sum(self.did.values()), "faults": len(self.faults)}
+        told |= {"actions": sum(self.did.values()), "compared": self.compared}
+        told |= {"faults": len(self.faults)}
         print(json.dumps(told), flush=True)
         files._use(graph, path, mark)
 
-    def compare(self) -> int:
-        """Save, load and render anew: the same graph, the same pixels. Give the nodes compared."""
+    def compare(self) -> None:
+        """Save, load and render anew: the same graph, the same pixels."""
         from qr_nodes.cache import Cache
         from qr_nodes.engine import Engine, RunRequest
         from qr_nodes.qrgraph import load_graph, save_graph
 
         graph = self.app.document.graph
+        for id in graph.of_type("load"):  # so that there is something to render
+            if not graph.nodes[id].params.get("path"):
+                graph = graph.set_param(id, "path", str(self.pictures[0]))
         save_graph(graph, self.folder / "end.qrgraph")
         again = load_graph(self.folder / "end.qrgraph")
         if dict(again.links) != dict(graph.links):
@@ -461,7 +470,7 @@ class Robot:
             for name, value in ours.outputs[id].items():
                 if not same(value, theirs.outputs[id][name]):
                     self.blame(f"{id}.{name} has other pixels when rendered anew")
-        return len(ours.outputs)
+        self.compared += len(ours.outputs)
 
 
 def same(one, other) -> bool:
@@ -541,9 +550,6 @@ def main() -> int:
         robot.sample()
         robot.run(chosen.seconds, chosen.every)
         robot.sample()
-        app.files.dropped([str(robot.pictures[0])])  # so that there is something to render
-        robot.settle()
-        compared = robot.compare()
         app.remember()
         app.files.end()
         app.close()
@@ -562,7 +568,7 @@ def main() -> int:
             robot.blame(f"half-written files are left: {halves}")
         figures = list(zip(*robot.samples, strict=True))
         told = {"seed": chosen.seed, "seconds": round(time.monotonic() - robot.began)}
-        told |= {"actions": sum(robot.did.values()), "did": robot.did, "compared": compared}
+        told |= {"actions": sum(robot.did.values()), "did": robot.did, "compared": robot.compared}
         told |= {"MB": [round(v) for v in figures[1]], "MB a sample": round(level(figures[1]), 2)}
         told |= {"threads": figures[2], "files": figures[3], "faults": robot.faults}
         print(json.dumps(told), flush=True)
