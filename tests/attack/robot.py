@@ -25,9 +25,13 @@ import time
 import traceback
 from pathlib import Path
 
-import numpy as np
+from qr_nodes.__main__ import tune
 
-from qr_nodes.graph import Graph
+tune()  # as the command does
+
+import numpy as np  # noqa: E402
+
+from qr_nodes.graph import Graph  # noqa: E402
 
 CALM = 6
 """Frames after an action, so that the window has taken it."""
