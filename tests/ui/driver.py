@@ -9,8 +9,10 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from PIL import ImageGrab
 
 from qr_nodes.ui import theme
 
+COUNTED = str(Path(__file__).with_name("counted.py"))
 TOOLS = ("Xvfb", "xdotool")
 missing = [tool for tool in TOOLS if shutil.which(tool) is None]
 needs_a_screen = pytest.mark.skipif(
@@ -48,9 +51,13 @@ class Window:
         self.env = {**os.environ, "DISPLAY": screen, "QR_NODES_DEBUG": "1", **more}
         # A start that shows nothing has been seen once in some dozens, on a busy machine with
         # software OpenGL. It is tried again; where it hung is printed with the test's output.
+        self.count = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the window
         for seconds in (30, 30, 60):
+            self.count.truncate(0)
+            self.count.truncate(8)
+            file = f"/proc/{os.getpid()}/fd/{self.count.fileno()}"
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-m", "qr_nodes", "edit", *arguments],
+                [sys.executable, "-X", "faulthandler", COUNTED, file, "edit", *arguments],
                 env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
             try:
@@ -64,6 +71,19 @@ class Window:
         self.move(500, 700)
         time.sleep(0.5)
 
+    @property
+    def drawn(self) -> int:
+        """How many frames have been drawn."""
+        return struct.unpack("<q", os.pread(self.count.fileno(), 8, 0))[0]
+
+    def frames(self, count: int, seconds: float) -> None:
+        """Wait until so many more frames are drawn, however slow, and for `seconds` at least."""
+        last, began = self.drawn + count, time.monotonic()
+        while time.monotonic() < began + 30 and self.process.poll() is None:
+            if self.drawn >= last and time.monotonic() >= began + seconds:
+                break
+            time.sleep(0.02)
+
     def find(self, title: str) -> bool:
         command = ["xdotool", "search", "--name", title]
         return subprocess.run(command, env=self.env, capture_output=True).returncode == 0
@@ -75,7 +95,7 @@ class Window:
     def do(self, *command: str) -> None:
         assert self.process.poll() is None, self.process.stdout.read()
         subprocess.run(["xdotool", *map(str, command)], env=self.env, check=True)
-        time.sleep(0.25)  # three frames at least, on software OpenGL
+        self.frames(3, 0.25)
 
     def move(self, x, y) -> None:
         self.do("mousemove", x, y)
@@ -86,7 +106,7 @@ class Window:
 
     def type(self, text: str) -> None:
         self.do("type", "--delay", "30", text)
-        time.sleep(0.06 * len(text))  # a letter takes two frames, whenever they are drawn
+        self.frames(2 * len(text), 0.06 * len(text))  # a letter takes two frames
 
     def drag(self, start, end, steps=12) -> None:
         self.move(*start)
@@ -136,4 +156,5 @@ class Window:
         self.process.wait()
         said = self.process.stdout.read()
         self.process.stdout.close()
+        self.count.close()
         assert "Traceback" not in said, said
