@@ -3,7 +3,9 @@
 import functools
 import itertools
 import re
+from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -294,6 +296,41 @@ def test_the_same_call_gives_the_same_pixels(spec, call):
     second = pixels(call, spec, given, settings)
     assert first
     assert same(first, second)
+
+
+@every_node
+def test_neither_threads_nor_what_runs_beside_changes_a_bit(spec, call, threads):
+    given = inputs_for(spec, scene(191, 257))
+    tried = [
+        {name: value}
+        for name, param in spec.params.items()
+        if judged(param)
+        for value in probes(param)[:3]
+    ]
+
+    def found(settings):
+        if not spec.ahead:  # a network is asked once: it has threads of its own
+            Remembering.kept.clear()
+        return pixels(call, spec, given, settings)
+
+    with ThreadPoolExecutor(3) as pool:
+        for settings in ({}, *tried):
+            threads(5)
+            usual = found(settings)
+            # Two that write would write one file.
+            beside = [] if spec.writes else pool.map(found, [settings] * 3)
+            threads(1)
+            for other in (*beside, found(settings)):
+                assert (usual is None) == (other is None), settings
+                assert usual is None or same(usual, other), settings
+
+
+@pytest.fixture
+def threads():
+    """Give what sets the number of OpenCV's threads, for one test."""
+    usual = cv2.getNumThreads()
+    yield cv2.setNumThreads
+    cv2.setNumThreads(usual)
 
 
 @pytest.mark.parametrize(
