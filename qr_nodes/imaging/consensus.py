@@ -2,7 +2,8 @@
 
 One network misses different parts of a subject at different sizes: a small picture lets it see
 the whole, a large one the outline. Its answers are averaged as logits, so that one that is sure
-outweighs one that wavers; the outline is taken from the finer ones alone.
+outweighs one that wavers; what is far from the others has gone astray and counts less; the
+outline is taken from the finer ones alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,18 @@ DOUBT = 0.03
 OUTLINE = 4.0
 """Standard deviation in px of the common matte below which an outline is detail."""
 
+ALIKE = 0.012
+"""Mean difference of two answers, up to which they leave nothing for a third to decide."""
+
+NEAR = 0.02
+"""Root mean square distance from the common matte below which an answer hardly gains weight."""
+
+ROUNDS = 6
+"""Times that the answers are weighed anew by how far they are from the common matte."""
+
+SPARSE = 4
+"""Of so many rows and columns one is looked at to tell how far that is."""
+
 SMALL = 0.3
 """Part of the picture that a subject's box may take for it to be looked at again."""
 
@@ -53,6 +66,7 @@ class Look:
     height, width : what it is shown at, px
     mirrored : left and right changed
     fine : its outline counts
+    decides : it is left out where the answers before it are alike
     box : (top, left, bottom, right) of the part that is shown, px; None for all of it
     """
 
@@ -60,6 +74,7 @@ class Look:
     width: int
     mirrored: bool = False
     fine: bool = True
+    decides: bool = False
     box: tuple[int, int, int, int] | None = None
 
     @property
@@ -87,6 +102,8 @@ def looks(
     uncertainty", MIDL 2018: averaging over mirrored and resized pictures. Miangoleh et al.,
     "Boosting monocular depth estimation models to high-resolution via content-adaptive
     multi-resolution merging", CVPR 2021: small pictures for the whole, large ones for detail.
+    Inoue, "Adaptive ensemble prediction for deep neural networks based on confidence level",
+    AISTATS 2019: no more of them than the answers so far call for.
     """
     shown = [Look(*size)]
     if quality == "fast":
@@ -95,7 +112,7 @@ def looks(
         return [*shown, Look(*size, mirrored=True)]
     side = math.sqrt(size[0] * size[1])
     shown.append(Look(*_kept(shape, 0.8 * side), mirrored=True, fine=False))
-    shown.append(Look(*(_step(0.7 * length) for length in size), fine=False))
+    shown.append(Look(*(_step(0.7 * length) for length in size), fine=False, decides=True))
     if quality == "best":
         long = max(shape) / math.sqrt(shape[0] * shape[1])
         shown.append(Look(*_kept(shape, 1.2 * side / min(long, math.sqrt(SLIM))), mirrored=True))
@@ -110,6 +127,15 @@ def _kept(shape: tuple[int, int], side: float) -> tuple[int, int]:
 
 def _step(length: float) -> int:
     return max(STEP, round(length / STEP) * STEP)
+
+
+def alike(answers: list[np.ndarray]) -> bool:
+    """Say whether the first two of several answers, (h, w) float32 in [0, 1], say the same."""
+    if len(answers) < 2:
+        return False
+    first, second = answers[:2]
+    again = resize_unit(second, *first.shape, margin=HALF_STEP)
+    return float(np.abs(first - again).mean()) < ALIKE
 
 
 def agreed(
@@ -133,13 +159,16 @@ def agreed(
 
     References
     ----------
+    Vardi and Zhang, "The multivariate L1-median and associated data depth", PNAS 97(4), 2000: the
+    matte with the least sum of distances from all answers (Weiszfeld's iteration), which one that
+    is wrong cannot draw away as it can a mean.
     Burt and Adelson, "A multiresolution spline with application to image mosaics", ACM
     Transactions on Graphics 2(4), 1983: bands of different fineness from different pictures.
     """
     scale = min(1.0, GRID / math.sqrt(shape[0] * shape[1]))
     size = tuple(max(1, round(length * scale)) for length in shape)
     sums = [_logit(resize_unit(answer, *size, margin=HALF_STEP)) for answer in answers]
-    mean = np.mean(sums, axis=0)
+    mean = _middle(sums)
     outline = np.mean([x for x, tells in zip(sums, fine, strict=True) if tells], axis=0)
     return _matte(_blurred(mean) + outline - _blurred(outline), stretch)
 
@@ -198,8 +227,28 @@ def _logit(matte: np.ndarray) -> np.ndarray:
     return np.log(sure / (1 - sure))
 
 
+def _middle(logits: list[np.ndarray]) -> np.ndarray:
+    """Give the mean (h, w) of answers, each weighted the less the farther its matte is off."""
+    sparse = [answer[::SPARSE, ::SPARSE] for answer in logits]
+    weights = [1 / len(logits)] * len(logits)
+    for _ in range(ROUNDS if len(logits) > 2 else 0):
+        middle = _probability(_weighted(sparse, weights))
+        off = [float(np.sqrt(np.square(_probability(x) - middle).mean())) for x in sparse]
+        near = [1 / (far + NEAR) for far in off]
+        weights = [weight / sum(near) for weight in near]
+    return _weighted(logits, weights)
+
+
+def _weighted(planes: list[np.ndarray], weights: list[float]) -> np.ndarray:
+    return sum(np.float32(weight) * plane for plane, weight in zip(planes, weights, strict=True))
+
+
+def _probability(logits: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * logits)
+
+
 def _matte(logits: np.ndarray, stretch: bool) -> np.ndarray:
-    matte = 0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float32))
+    matte = _probability(logits.astype(np.float32))
     return stretched(matte) if stretch else matte
 
 

@@ -14,6 +14,7 @@ from qr_nodes.imaging.consensus import (
     HALF_STEP,
     Look,
     agreed,
+    alike,
     looks,
     merged,
     small_subject,
@@ -63,7 +64,7 @@ def _load(params: Mapping[str, Any]) -> None:
             session.ready(model, store.find(model.name), device)
 
 
-@node("Segment", category="Matte", version=4, full_scale=True, outside=_identity, ahead=_load)
+@node("Segment", category="Matte", version=5, full_scale=True, outside=_identity, ahead=_load)
 def segment(
     cutout: Cutout,
     *,
@@ -85,8 +86,9 @@ def segment(
         Network to use. `qr-nodes models list` shows them with their licences. Several names
         joined by + are averaged.
     quality : str
-        How often the network looks. Fast looks once; balanced also at smaller pictures, which
-        show it the whole; best at a larger one too, and once more closely at a small subject.
+        How often the network looks. Fast looks once; balanced also at a smaller picture, which
+        shows it the whole, and where the two differ at another; best at a larger one too, and
+        once more closely at a small subject.
     edges : float
         How far the matte is drawn to the picture's own edges and cleared of haze. At 0 it is
         what the network says.
@@ -146,8 +148,8 @@ class _Asked:
 def _rest(asked: _Asked) -> None:
     from qr_nodes.inference import session
 
-    for model in asked.keeping:
-        session.rest(model)
+    while asked.keeping:
+        session.rest(asked.keeping.pop())
 
 
 def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
@@ -158,22 +160,25 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
         for model in asked.models
         for look in looks(quality, shape, model.size, model.flexible)
     ]
-    answers = []
+    heard: list[tuple[Any, Look, np.ndarray]] = []
     for place, (model, look) in enumerate(asks):
+        if look.decides and alike([answer for of, _, answer in heard if of is model]):
+            _rest(asked)
+            continue
         more = any(model is next_ for next_, _ in asks[place + 1 : place + 2])
-        answers.append(_raw(asked, asked.shown, model, look, more))
-        if place == 0 and answers[0].max() < FAINT:
+        answer = _raw(asked, asked.shown, model, look, more)
+        if answer.max() >= FAINT:
+            answer = stretched(answer) if model.stretch else answer
+        elif not heard:
             job.note("Nothing was found in this picture, so all of it is transparent.")
             return np.zeros(shape, np.float32)
+        heard.append((model, look, answer))
         job.progress((place + 1) / (len(asks) + 1))
-    stretch = all(model.stretch for model in asked.models)
-    answers = [
-        stretched(answer) if model.stretch and answer.max() >= FAINT else answer
-        for answer, (model, _) in zip(answers, asks, strict=True)
-    ]
+    answers = [answer for _, _, answer in heard]
     if len(answers) == 1 and edges == 0:
         return resize_unit(answers[0], *shape, margin=HALF_STEP, checkpoint=job.checkpoint)
-    matte = agreed(answers, [look.fine for _, look in asks], shape, stretch)
+    stretch = all(model.stretch for model in asked.models)
+    matte = agreed(answers, [look.fine for _, look, _ in heard], shape, stretch)
     found = _drawn(asked, asked.shown, matte, edges)
     box = small_subject(matte) if quality == "best" else None
     if box is not None:

@@ -5,6 +5,7 @@ from qr_nodes.imaging.consensus import (
     GRID,
     Look,
     agreed,
+    alike,
     looks,
     merged,
     small_subject,
@@ -55,6 +56,29 @@ def test_the_common_matte_is_no_larger_than_its_grid_or_the_picture():
 def test_one_that_is_sure_outweighs_one_that_wavers():
     unsure = np.full((64, 64), 0.45, np.float32)
     assert agreed([disk(64, 64), unsure], [True, True], (64, 64), False)[32, 32] > 0.7
+
+
+def test_one_that_went_astray_counts_little():
+    stray = np.zeros((64, 64), np.float32)
+    stray[:, :20] = 1
+    answers = [disk(64, 64), disk(96, 96), disk(80, 80), stray]
+    found = agreed(answers, [True, True, True, False], (64, 64), False)
+    mean = np.mean([disk(64, 64)] * 3 + [stray], axis=0)
+    true = disk(64, 64)
+    assert np.abs(found - true).sum() < 0.3 * np.abs(mean - true).sum()
+    # Of three that all differ none is left out.
+    thirds = [np.zeros((64, 64), np.float32) for _ in range(3)]
+    for place, third in enumerate(thirds):
+        third[:, place * 16 : place * 16 + 16] = 1
+    found = agreed(thirds, [True] * 3, (64, 64), False)
+    middles = found[:, 8], found[:, 24], found[:, 40]
+    assert max(map(np.max, middles)) - min(map(np.min, middles)) < 0.05
+
+
+def test_two_are_alike_when_next_to_nothing_differs():
+    assert alike([disk(320, 320), disk(224, 288)])
+    assert not alike([disk(320, 320), disk(320, 320, 0.25)])
+    assert not alike([disk(320, 320)])
 
 
 def test_the_outline_is_that_of_the_fine_answers():
