@@ -473,7 +473,9 @@ class Robot:
         for id in ours.outputs.keys() & theirs.outputs.keys():
             for name, value in ours.outputs[id].items():
                 if not same(value, theirs.outputs[id][name]):
-                    self.blame(f"{id}.{name} has other pixels when rendered anew")
+                    behind = {one: dict(again.nodes[one].params) for one in again.upstream([id])}
+                    told = f"{id}.{name} has other pixels when rendered anew"
+                    self.blame(f"{told}: {behind}, {dict(again.links)}")
         self.compared += len(ours.outputs)
 
 
