@@ -74,7 +74,7 @@ class Loop:
             self._guard(call, *arguments)
             self.wake()
         for callback, *arguments in dpg.get_callback_queue() or ():
-            if callback is not None:
+            if callback is not None and _is_there(*arguments[:1]):
                 self._guard(_called, callback, arguments)
         for hook in self.hooks:
             self._guard(hook)
@@ -85,6 +85,11 @@ class Loop:
             call(*arguments)
         except Exception as error:
             self.on_error(error)
+
+
+def _is_there(sender: object = 0) -> bool:
+    """Say whether what calls is still there: a callback before may have closed its dialog."""
+    return not (isinstance(sender, int) and sender) or dpg.does_item_exist(sender)
 
 
 def _called(callback: Callable, arguments: list) -> None:
