@@ -471,8 +471,11 @@ class Files:
                 self.app.say(self._told, "error")
 
     def quit(self) -> None:
-        """Close the window, after asking about unsaved edits."""
-        if not self.app.modal:
+        """Close the window, after asking about unsaved edits; what is asked now gets no answer."""
+        if modal := self.app.modal:
+            modal.give_up()
+            self.app.loop.post(self.quit)
+        else:
             self.app.batch.sure(lambda: self._sure(dpg.stop_dearpygui))
 
     def end(self) -> None:

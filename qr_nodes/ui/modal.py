@@ -78,6 +78,10 @@ class Modal:
         if call is not None:
             self.app.attempt(call)
 
+    def give_up(self) -> None:
+        """Do what Esc does."""
+        self.keys[dpg.mvKey_Escape]()
+
     def refocus(self) -> None:
         """Give the keyboard back to the field that had it first: Enter took it away."""
         self._frames = 0

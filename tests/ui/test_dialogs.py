@@ -6,13 +6,16 @@ import os
 import queue
 import stat
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import dearpygui.dearpygui as dpg
 import pytest
 
 from qr_nodes.errors import WriteError
 from qr_nodes.ui import browse, dialogs, system
+from qr_nodes.ui.files import Files
 from qr_nodes.ui.loop import _called
 from qr_nodes.ui.settings import Store
 
@@ -122,6 +125,19 @@ def test_escape_is_what_cancel_is_given(app, given):
     dialogs.ask(app, "Q", "?", {"Go": None, "Cancel": lambda: given.append("cancelled")})
     app.press(ESCAPE)
     assert given == ["cancelled"]
+
+
+def test_closing_the_window_cancels_what_is_asked_and_goes_on(app, given, monkeypatch):
+    monkeypatch.setattr(dpg, "stop_dearpygui", lambda: given.append("stopped"))
+    files = SimpleNamespace(app=app, _sure=lambda then: then())
+    app.batch = SimpleNamespace(sure=lambda then: then())
+    files.quit = partial(Files.quit, files)
+    question(app, given)
+    dialogs.tell(app, "Behind", "Another that waits.")
+    files.quit()
+    app.loop.turn()
+    assert given == ["stopped"]
+    assert not app.modal
 
 
 def test_a_button_answers_and_closes(app, given):
