@@ -360,8 +360,11 @@ class _Run:
                 self.entries.pop(source, None)
         ready = []
         for other in self.wanted_by.get(id, ()):
-            self.waiting[other].discard(id)
-            if not self.waiting[other]:
+            # Blocked by another of its sources, it waits no more.
+            if (left := self.waiting.get(other)) is None:
+                continue
+            left.discard(id)
+            if not left:
                 ready.append(other)
         return ready
 

@@ -57,6 +57,27 @@ def test_undo_redo_and_going_back_to_a_value_execute_nothing(stubs, engine):
     assert stubs.taken() == []
 
 
+def test_of_two_sources_side_by_side_one_may_fail_before_the_other_lands(stubs, engine):
+    failed = threading.Event()
+
+    @node("Slow", category="Stub")
+    def stub_slow(cutout: Cutout) -> Cutout:
+        assert failed.wait(10)
+        return cutout
+
+    graph = stubs.graph("source", "fail").add(SPECS.pop("stub_slow"), "slow")
+    graph = graph.connect("source", "slow").add(stubs.specs["mix"], "mix")
+    graph = graph.connect("fail", "mix", input="a").connect("slow", "mix", input="b")
+
+    def listen(event):
+        if event.kind == "failed":
+            failed.set()
+
+    outcome = engine.run(RunRequest(graph, ("mix", "slow")), listen)
+    assert "blocked by 'fail'" in str(outcome.errors["mix"])
+    assert alpha(outcome, "slow") == 0.125
+
+
 def test_equal_work_under_another_name_is_reused(stubs, engine):
     graph = stubs.graph("source", "add")
     ask(engine, graph, "add")
