@@ -52,8 +52,13 @@ DOUBT = 1.5
 ROUNDS = 4
 """Times that what looks like the background is added to what is known of it."""
 
-FOUND = 0.05
-"""Share of plateau times share of rim from which a subject counts as see-through."""
+FOUND = 0.065
+"""Share of plateau times share of rim from which a subject counts as see-through. Of 196
+photographs, altered ones among them, glass that is found has 0.076 and more, others up to 0.058."""
+
+RIM = 0.2
+"""Share of rim below which none counts: a network may be undecided all over a subject that is
+solid. Glass that is found has 0.24 and more."""
 
 CLEAR = 0.1
 """Share of rim times share of sides alike times likeness from which a decided subject counts."""
@@ -198,7 +203,7 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
             return 0.0 if scene is None else float(scene.alike[subject].mean())
 
         undecided = plateau[subject].mean()
-        hinted = undecided >= FOUND and undecided * rim >= FOUND and alike(ROUNDS) >= ALIKE
+        hinted = rim >= RIM and undecided * rim >= FOUND and alike(ROUNDS) >= ALIKE
         if hinted or (rim * same >= CLEAR and rim * same * alike(0) >= CLEAR):
             found |= around
     if not found.any():

@@ -10,7 +10,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque
 
 
-@node("Transparency Fix", category="Matte", version=2)
+@node("Transparency Fix", category="Matte", version=3)
 def transparency_fix(
     cutout: Cutout,
     where: Mask | None = None,
