@@ -162,10 +162,11 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     ]
     heard: list[tuple[Any, Look, np.ndarray]] = []
     for place, (model, look) in enumerate(asks):
-        if look.decides and alike([answer for of, _, answer in heard if of is model]):
-            _rest(asked)
-            continue
         more = any(model is next_ for next_, _ in asks[place + 1 : place + 2])
+        if look.decides and alike([answer for of, _, answer in heard if of is model]):
+            if not more:
+                _rest(asked)
+            continue
         answer = _raw(asked, asked.shown, model, look, more)
         if answer.max() >= FAINT:
             answer = stretched(answer) if model.stretch else answer

@@ -186,7 +186,7 @@ def test_an_unsure_network_is_asked_at_other_sizes_and_mirrored(network):
     leftwards = [bool(rgb[0, 0, 0] > rgb[0, -1, 0]) for rgb in seen]
     assert leftwards == [False, True, False, True]
     # A mirrored answer is turned back: two say left, two right, so none of them prevails.
-    assert 0.2 < found[:, 40:160].mean() < 0.8 and 0.2 < found[:, 240:360].mean() < 0.8
+    assert 0.3 < found[:, 40:160].mean() < 0.7 and 0.3 < found[:, 240:360].mean() < 0.7
 
 
 def test_where_two_looks_agree_none_is_asked_for_to_decide(network):
