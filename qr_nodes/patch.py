@@ -97,7 +97,8 @@ def _part(spec: NodeSpec, arguments: Mapping[str, Any], part: Box, reach: int) -
         if name in spec.inputs and isinstance(value, np.ndarray):
             cropped[name] = value[outer]
     alpha = np.ascontiguousarray(cutout.tiles.window(outer))
-    cropped["cutout"] = Cutout(cutout.color[outer], alpha, cutout.source)
+    unmixed = None if cutout.unmixed is None else cutout.unmixed[outer]
+    cropped["cutout"] = Cutout(cutout.color[outer], alpha, cutout.source, unmixed)
     return spec.fn(**cropped).alpha[inner]
 
 

@@ -1,6 +1,7 @@
 """What flows along a link, and what each array must be.
 
-Cutout   the main pipe: straight colour, its alpha matte, and what the file knew
+Cutout   the main pipe: straight colour, its alpha matte, what the file knew, and where the
+         scene behind was taken out of the colours already
 Mask     the side pipe: (H, W) float32 in [0, 1]
 Written  what an output node leaves behind: a file, and whether it is still the one written
 Stroke   one movement of the brush, in fractions of the picture
@@ -77,11 +78,16 @@ class Cutout:
         `Tiled`, and is put together from its tiles whenever somebody asks for the array.
     source : Source
         What the file knew.
+    unmixed : (H, W) float32 in [0, 1] or None
+        How far `color` is the subject's own there, without the scene seen through it: alpha and
+        colours were found together, and neither can be told from the other any more. None for
+        nowhere.
     """
 
     color: np.ndarray
     alpha: np.ndarray = _Alpha()
     source: Source = Source()
+    unmixed: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,14 +107,16 @@ class Cutout:
         """Every array that pixels are kept in."""
         yield self.color
         yield from self.tiles.arrays
+        if self.unmixed is not None:
+            yield self.unmixed
 
     def with_alpha(self, alpha: np.ndarray | Tiled) -> Cutout:
         """Give the same picture with another matte; `color` is shared, not copied."""
-        return Cutout(self.color, alpha, self.source)
+        return Cutout(self.color, alpha, self.source, self.unmixed)
 
     def with_color(self, color: np.ndarray) -> Cutout:
         """Give the same matte with other colours; `alpha` is shared, not copied."""
-        return Cutout(color, self.__dict__["alpha"], self.source)
+        return Cutout(color, self.__dict__["alpha"], self.source, self.unmixed)
 
 
 def opaque(height: int, width: int) -> np.ndarray:
@@ -150,6 +158,13 @@ def limited(new: np.ndarray, old: np.ndarray, where: np.ndarray | None) -> np.nd
     `where` None means everywhere. All are (H, W) float32; a blend of equal values keeps them.
     """
     return new if where is None else old + (new - old) * where
+
+
+def without(where: np.ndarray | None, marked: np.ndarray | None) -> np.ndarray | None:
+    """Give the region `where`, None for all, without what a mask marks, None for nothing."""
+    if marked is None:
+        return where
+    return 1 - marked if where is None else where * (1 - marked)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import functools
 import itertools
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import msgspec
@@ -92,7 +93,7 @@ def frozen(value):
 def arrays(value):
     """Everything in an output or input that can be compared, as arrays."""
     if isinstance(value, Cutout):
-        return [value.color, value.alpha]
+        return [*value.arrays]
     if isinstance(value, Written):
         with open(value.path, "rb") as file:
             return [np.frombuffer(file.read(), np.uint8)]
@@ -158,6 +159,9 @@ def check_output(value, kind, given):
         assert value.color.dtype == main.color.dtype
         if value.color.dtype == np.float32:
             check_unit(value.color)
+        if value.unmixed is not None:
+            check_output(value.unmixed, Mask, given)
+            assert value.unmixed.shape == value.alpha.shape
         value = value.alpha
     assert isinstance(value, np.ndarray)
     assert value.ndim == 2
@@ -278,13 +282,35 @@ def test_the_contract_holds_at_every_size_depth_and_alpha(spec, shape, dtype, ca
         for value in probes(param)[:2]
     ]
     for matte, linked in itertools.product(mattes, (True, False) if spec.optional else (True,)):
-        given = inputs_for(spec, frozen(picture.with_alpha(matte)), linked)
+        cutout = frozen(picture.with_alpha(matte))
+        glass = replace(cutout, unmixed=frozen(cutout.alpha.copy()))
+        call(spec, inputs_for(spec, glass, linked))
+        given = inputs_for(spec, cutout, linked)
         call(spec, given)
         for settings in variants if matte is mattes[0] and linked else ():
             try:
                 call(spec, given, settings)
             except QrNodesError as error:
                 assert re.match(r"[^\n]+[.]$", str(error))  # it may refuse, in a sentence
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        spec
+        for spec in SPECS
+        if {spec.inputs.get("cutout"), spec.outputs.get("cutout")} == {Cutout}
+        and spec.id != "background"  # whose picture is another one
+    ],
+    ids=lambda spec: spec.id,
+)
+def test_that_the_scene_behind_was_taken_out_is_known_from_then_on(spec, call):
+    glass = replace(scene(61, 83), unmixed=frozen(np.full((61, 83), 0.25, np.float32)))
+    given = inputs_for(spec, glass, linked=False)
+    settings = lively(call, spec, given) if set(spec.inputs) == set(given) else {}
+    found = call(spec, given, settings)["cutout"]
+    assert found.unmixed.shape == found.shape
+    assert (found.unmixed >= 0.25).all()
 
 
 @every_node

@@ -56,7 +56,8 @@ def shrink(value: Cutout | np.ndarray, scale: float) -> Cutout | np.ndarray:
     if size == value.shape[:2]:
         return value
     if isinstance(value, Cutout):
-        return Cutout(*resize_cutout_arrays(value.color, value.alpha, size), value.source)
+        arrays = resize_cutout_arrays(value.color, value.alpha, size)
+        return Cutout(*arrays, value.source, unmixed_resized(value, size))
     if value.ndim == 2 and value.strides == (0, 0):
         return np.broadcast_to(value[0, 0], size)
     return cv2.resize(value, size[::-1], interpolation=cv2.INTER_AREA)
@@ -239,6 +240,13 @@ def _sampled(planes: np.ndarray, starts: np.ndarray, taps: np.ndarray, axis: int
     return out
 
 
+def unmixed_resized(cutout: Cutout, size: tuple[int, int]) -> np.ndarray | None:
+    """Give `cutout.unmixed` for another size; it has no edges that a kernel could blur."""
+    if cutout.unmixed is None:
+        return None
+    return resize_array(cutout.unmixed, size, "linear")
+
+
 def crop(cutout: Cutout, rows: slice, columns: slice) -> Cutout:
     """Give a part of a cut-out as arrays of its own; one made by `opaque` stays so."""
     alpha = cutout.alpha[rows, columns]
@@ -246,6 +254,7 @@ def crop(cutout: Cutout, rows: slice, columns: slice) -> Cutout:
         np.ascontiguousarray(cutout.color[rows, columns]),
         alpha if alpha.strides == (0, 0) else np.ascontiguousarray(alpha),
         cutout.source,
+        None if cutout.unmixed is None else np.ascontiguousarray(cutout.unmixed[rows, columns]),
     )
 
 

@@ -68,7 +68,7 @@ def background(
         if fill == "picture":
             _put_picture(out, picture, fit, linear, job)
     composite_onto(out, cutout.color, cutout.alpha, linear, job.checkpoint)
-    return replace(cutout, color=out, alpha=opaque(*cutout.shape))
+    return replace(cutout, color=out, alpha=opaque(*cutout.shape), unmixed=None)
 
 
 def _put_picture(out: np.ndarray, picture: Cutout, fit: str, linear: bool, job: Job) -> None:

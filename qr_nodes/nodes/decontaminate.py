@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
+
 from qr_nodes.imaging.foreground import decontaminated
 from qr_nodes.node import Job, Param, node
-from qr_nodes.types import Cutout, Mask, check_fits, is_opaque
+from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, without
+
+FAINT = np.float32(0.05)
+"""Alpha below which a colour that the scene behind was taken out of is little but noise, and is
+better taken from around."""
 
 
-@node("Decontaminate", category="Color", version=1)
+@node("Decontaminate", category="Color", version=2)
 def decontaminate(
     cutout: Cutout,
     where: Mask | None = None,
@@ -22,7 +28,8 @@ def decontaminate(
 
     Hair, fur and blurred rims show some of the background they were photographed against.
     This finds the subject's own colour there, so that no fringe is left on a new background.
-    Opaque pixels and the matte stay as they are.
+    Opaque pixels and the matte stay as they are, and so does glass that Transparency Fix has
+    taken the scene out of.
 
     Parameters
     ----------
@@ -43,6 +50,8 @@ def decontaminate(
     check_fits(where, cutout, "decontaminate.where")
     if strength == 0 or is_opaque(cutout.alpha):
         return cutout
+    if (own := cutout.unmixed) is not None:
+        where = without(where, own * np.minimum(cutout.alpha / FAINT, 1))
     color = decontaminated(
         cutout.color, cutout.alpha, strength / 100, round(spread), where, job.checkpoint
     )

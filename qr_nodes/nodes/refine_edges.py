@@ -8,10 +8,10 @@ import numpy as np
 
 from qr_nodes.imaging.matting import refined_alpha, unsure_band
 from qr_nodes.node import Job, Param, node
-from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited
+from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited, without
 
 
-@node("Refine Edges", category="Edge", version=3)
+@node("Refine Edges", category="Edge", version=4)
 def refine_edges(
     cutout: Cutout,
     where: Mask | None = None,
@@ -27,7 +27,8 @@ def refine_edges(
 
     Where the matte is neither 0 nor 1, and a little around its contour, each pixel is asked
     how much of it is subject. Hair, fur and crisp contours that the matte only blurs come
-    out in full resolution. What the matte is sure of becomes 0 or 1.
+    out in full resolution. What the matte is sure of becomes 0 or 1. Glass that Transparency
+    Fix has taken the scene out of stays as it is.
 
     Parameters
     ----------
@@ -74,4 +75,4 @@ def refine_edges(
     alpha = refined_alpha(
         cutout.color, guess, band, trust, contrast / 100, job.checkpoint, doubted=unsure
     )
-    return cutout.with_alpha(limited(alpha, cutout.alpha, where))
+    return cutout.with_alpha(limited(alpha, cutout.alpha, without(where, cutout.unmixed)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
+
 from qr_nodes.imaging.transparency import holes_closed, see_through, unmixed
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque
 
 
-@node("Transparency Fix", category="Matte", version=3)
+@node("Transparency Fix", category="Matte", version=4)
 def transparency_fix(
     cutout: Cutout,
     where: Mask | None = None,
@@ -43,7 +45,8 @@ def transparency_fix(
     Notes
     -----
     The background is predicted from what surrounds the region, so some must be in the picture.
-    Colours change in the see-through region as well as alpha. Refraction stays in the picture.
+    Colours change in the see-through region as well as alpha, so that Refine Edges and
+    Decontaminate leave it alone from here on. Refraction stays in the picture.
     """
     check_fits(where, cutout, "transparency_fix.where")
     color, alpha = cutout.color, cutout.alpha
@@ -57,10 +60,12 @@ def transparency_fix(
             job.note("The subject looks see-through; the scene behind it was taken out.")
     if region is not None and strength > 0:
         region = region if strength == 1 else region * strength
-        if (result := unmixed(color, alpha, region, haze, job.checkpoint)) is None:
-            job.note("No background is in sight to tell what is see-through.")
-        else:
+        if (result := unmixed(color, alpha, region, haze, job.checkpoint)) is not None:
             alpha, color = result
+            if cutout.unmixed is not None:
+                region = np.maximum(region, cutout.unmixed)
+            return replace(cutout, color=color, alpha=alpha, unmixed=region)
+        job.note("No background is in sight to tell what is see-through.")
     elif holes > 0:
         alpha = holes_closed(color, alpha, holes / 100, job.checkpoint)
-    return cutout if alpha is cutout.alpha else replace(cutout, color=color, alpha=alpha)
+    return cutout if alpha is cutout.alpha else cutout.with_alpha(alpha)

@@ -1,5 +1,7 @@
 """Decontaminate on cut-outs whose foreground is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,16 @@ def test_spread_says_how_far_the_colour_goes_on(leaf):
     near, far = decontaminate(leaf, spread=0.0), decontaminate(leaf, spread=10.0)
     assert (near.color[:, :20] == leaf.color[:, :20]).all()
     assert (far.color[:, 12:20, 0] > 150).all()
+
+
+def test_colours_that_are_the_subjects_own_already_stay(leaf):
+    own = replace(leaf, unmixed=np.broadcast_to(np.float32(np.arange(37) < 20), (53, 37)).T)
+    found, plain = decontaminate(own), decontaminate(leaf)
+    np.testing.assert_array_equal(found.color[:20, 21:], leaf.color[:20, 21:])
+    np.testing.assert_array_equal(found.color[20:], plain.color[20:])
+    # What cannot be seen takes its colour from around still: a feather would bring it out.
+    np.testing.assert_array_equal(found.color[:18, 17:20], plain.color[:18, 17:20])
+    assert (found.color[:18, 17:20] != leaf.color[:18, 17:20]).any()
 
 
 def test_a_region_of_another_size_is_refused(leaf):

@@ -1,5 +1,7 @@
 """Refine Edges on cut-outs whose true matte is known."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -134,6 +136,15 @@ def test_a_photograph_without_a_matte_is_searched_where_it_is_marked(coarse):
     assert (found[unsure == 0] == 1).all()
     assert refine_edges(photo, None, None, np.zeros_like(unsure)) is photo
     assert refine_edges(photo, None, None, opaque(*coarse.shape)).shape == photo.shape
+
+
+def test_glass_that_the_scene_was_taken_out_of_stays_as_it_is(coarse):
+    unmixed = np.zeros(coarse.shape, np.float32)
+    unmixed[:, :65] = 1
+    found = refine_edges(replace(coarse, unmixed=unmixed)).alpha
+    np.testing.assert_array_equal(found[:, :65], coarse.alpha[:, :65])
+    np.testing.assert_array_equal(found[:, 65:], refine_edges(coarse).alpha[:, 65:])
+    assert not np.array_equal(found[:, 65:], coarse.alpha[:, 65:])
 
 
 @pytest.mark.parametrize("socket", ["where", "trimap", "unsure"])

@@ -3,6 +3,8 @@ import pytest
 
 from qr_nodes.errors import SocketError
 from qr_nodes.node import Job
+from qr_nodes.nodes.decontaminate import decontaminate
+from qr_nodes.nodes.refine_edges import refine_edges
 from qr_nodes.nodes.transparency_fix import transparency_fix
 from qr_nodes.types import Cutout, opaque
 
@@ -36,6 +38,17 @@ def test_a_veil_in_the_region_becomes_see_through():
     assert fixed.alpha[33, 41] > 0.95
     assert (fixed.color[20, 41] > 220).all()
     assert fixed.alpha[~inside].max() == 0
+
+
+def test_where_the_scene_was_taken_out_is_said_to_what_comes_after():
+    cutout, _ = veil()
+    left, right = np.zeros((2, 67, 83), np.float32)
+    left[:, :40], right[:, 40:] = 0.5, 1
+    fixed = transparency_fix(cutout, left)
+    np.testing.assert_array_equal(fixed.unmixed, left)
+    np.testing.assert_array_equal(transparency_fix(fixed, right).unmixed, left + right)
+    assert transparency_fix(cutout, left, strength=0.0).unmixed is None
+    assert refine_edges(decontaminate(fixed)).unmixed is fixed.unmixed
 
 
 def test_strength_goes_part_of_the_way():
