@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -54,12 +55,15 @@ class App:
     """
 
     def __init__(self):
+        self._ends = ExitStack()
         self.loop = Loop(self._unforeseen)
         self.settings = Store()
         budget = self.settings.now.memory << 20 or 2 << 30
         disk = Disk(cache_folder("networks"))
         self.engine = Engine(Cache(budget, disk), lanes=2, shrink=shrink)
+        self._ends.callback(self.engine.close)
         self.document = Document(self.engine, Graph(), picture_pixels, watch_all=True)
+        self._ends.callback(self.document.close)
         now = self.settings.now
         self.brush = Brush(*now.brush, now.edge_aware, now.smoothing)
         self.modal = False
@@ -206,9 +210,12 @@ class App:
         dpg.bind_font(theme.font(theme.FONT_SIZE))
         self.canvas = Canvas(self, "app canvas")
         self.viewer = Viewer(self, "app viewer")
+        self._ends.callback(self.viewer.close)
         self.inspector = Inspector(self, "app inspector")
+        self._ends.callback(self.inspector.close)
         self.viewer.restore(self.settings.now)
         self.batch = BatchPanel(self, "app left", "app canvas")
+        self._ends.callback(self.batch.close)
         with dpg.handler_registry():
             dpg.add_key_press_handler(callback=self._key)
         self.loop.hooks += [self._drain, self.canvas.frame, self.viewer.frame, self.inspector.frame]
@@ -500,12 +507,8 @@ class App:
         self.say(what, "error")
 
     def close(self) -> None:
-        """End the threads."""
-        self.batch.close()
-        self.inspector.close()
-        self.viewer.close()
-        self.document.close()
-        self.engine.close()
+        """End the threads of what was built: without that the process would go on."""
+        self._ends.close()
 
 
 def first_view(graph: Graph) -> str:
@@ -521,10 +524,14 @@ def opened() -> App:
     dpg.create_context()
     dpg.configure_app(manual_callback_management=True)
     app = App()
-    app.viewport()
-    dpg.setup_dearpygui()
-    app.build()
-    dpg.show_viewport()
+    try:
+        app.viewport()
+        dpg.setup_dearpygui()
+        app.build()
+        dpg.show_viewport()
+    except BaseException:
+        app.close()
+        raise
     return app
 
 
@@ -534,12 +541,13 @@ def main(path: str | None = None) -> int:
 
     check_display()
     app = opened()
-    drops = system.accept_drops(lambda paths: app.loop.post(app.files.dropped, paths))
-    dpg.set_exit_callback(lambda: app.files.quit())
-    app.loop.step()
-    app.loop.step()
-    app.files.start(path)
+    drops = None
     try:
+        drops = system.accept_drops(lambda paths: app.loop.post(app.files.dropped, paths))
+        dpg.set_exit_callback(lambda: app.files.quit())
+        app.loop.step()
+        app.loop.step()
+        app.files.start(path)
         app.loop.run()
     finally:
         app.remember()

@@ -428,6 +428,18 @@ class Files:
 
     def start(self, path: str | None) -> None:
         """Open what was asked for, what a crash left behind, or something to begin with."""
+        try:
+            self._begin(path)
+        except QrNodesError as error:
+            self._use(qrgraph.load_graph("standard"), "")
+            self.app.say(str(error), "error")
+        if lost := recovery.list_recoverable():
+            self._offer(lost[0])
+        elif not path and self.app.settings.now.welcome:
+            dialogs.tell(self.app, "Welcome", WELCOME)
+            self.app.attempt(partial(self.app.settings.change, welcome=False))
+
+    def _begin(self, path: str | None) -> None:
         if path and path.endswith(".qrgraph"):
             self.open_path(path)
         elif path and path in qrgraph.presets():
@@ -441,11 +453,6 @@ class Files:
             self.title()
         else:
             self._use(start_graph(), "")
-        if lost := recovery.list_recoverable():
-            self._offer(lost[0])
-        elif not path and self.app.settings.now.welcome:
-            dialogs.tell(self.app, "Welcome", WELCOME)
-            self.app.attempt(partial(self.app.settings.change, welcome=False))
 
     def _offer(self, entry: recovery.Unsaved) -> None:
         def adopt() -> None:

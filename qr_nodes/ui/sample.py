@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from qr_nodes import resources
+from qr_nodes.errors import WriteError
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.image_io import write_image
 from qr_nodes.qrgraph import load_graph
@@ -42,10 +43,20 @@ def start_graph(preset: str = "portrait") -> Graph:
 
 
 def sample_file() -> Path:
-    """Give the file of the sample picture; draws it the first time."""
+    """Give the file of the sample picture; draws it the first time.
+
+    Raises
+    ------
+    WriteError
+        There is no place for it.
+    """
     file = resources.cache_folder("sample") / "balloon.png"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"the sample picture cannot be drawn ({error.strerror})."
+            raise WriteError(what, str(file.parent), "Check that folder.") from error
         color = balloon()
         write_image(Cutout(color, opaque(HEIGHT, WIDTH)), file)
     return file

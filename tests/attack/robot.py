@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -172,7 +173,9 @@ class Robot:
     def _unblock(self) -> None:
         """Answer what is asked, and close what is open."""
         for _ in range(12):
-            if self.app.modal:
+            if self.app.modal and not self.app.modal.open:
+                self.frames(1)  # it closes
+            elif self.app.modal:
                 buttons = [item for item in self._items(self.app.modal.window, "mvButton")]
                 box = self.rect(self.random.choice(buttons)) if buttons else None
                 if box and self.random.random() < 0.7:
@@ -461,7 +464,7 @@ class Robot:
         if dict(again.links) != dict(graph.links):
             self.blame("the saved graph has other links")
         for id, node in graph.nodes.items():
-            if id not in again.nodes or dict(again.nodes[id].params) != dict(node.params):
+            if id not in again.nodes or settings(again.nodes[id]) != settings(node):
                 self.blame(f"the saved graph has another node {id}")
         live = tuple(id for id, n in graph.nodes.items() if "file" not in n.spec.outputs)
         fresh = Engine(Cache(1 << 30))
@@ -477,6 +480,15 @@ class Robot:
                     told = f"{id}.{name} has other pixels when rendered anew"
                     self.blame(f"{told}: {behind}, {dict(again.links)}")
         self.compared += len(ours.outputs)
+
+
+def settings(node) -> dict:
+    """Give a node's parameters, its paths in full: so they come back from a file."""
+    kinds = {name: node.spec.params[name].kind for name in node.params if name in node.spec.params}
+    return {
+        name: os.path.abspath(value) if kinds.get(name) in ("file", "save") and value else value
+        for name, value in node.params.items()
+    }
 
 
 def same(one, other) -> bool:
@@ -536,6 +548,7 @@ def main() -> int:
     options.add_argument("--every", type=float, default=60, help="seconds between two samples")
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
+    faulthandler.dump_traceback_later(150 + 1.5 * chosen.seconds, exit=True)  # should it hang
     os.environ.setdefault("QR_NODES_DEBUG", "1")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "work")
@@ -578,11 +591,17 @@ def main() -> int:
         told |= {"MB": [round(v) for v in figures[1]], "MB a sample": round(level(figures[1]), 2)}
         told |= {"threads": figures[2], "files": figures[3], "faults": robot.faults}
         print(json.dumps(told), flush=True)
-        code = 1 if robot.faults else 0
-    sys.stdout.flush()
-    os._exit(code)  # the window's context is not taken down: its libraries need no more of it
+        return 1 if robot.faults else 0
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    main()
+    code = 1
+    try:
+        code = main()
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # After a fault the window's threads would keep it alive; its libraries end with it.
+    os._exit(code)

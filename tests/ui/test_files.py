@@ -86,6 +86,26 @@ def sigma_and_shift(file):
     return params["sigma"], params["shift"]
 
 
+def test_a_start_with_a_broken_preset_opens_the_window_and_says_so(files, home):
+    (home / "graphs").mkdir()
+    (home / "graphs" / "mine.qrgraph").write_text("{")
+    files.start("mine")
+    assert files.app.said == [
+        "mine.qrgraph: it is no JSON (Expecting property name enclosed in double quotes, "
+        "line 1). Mend it."
+    ]
+    assert files.app.document.graph.of_type("segment")
+
+
+def test_a_start_without_room_for_the_sample_opens_the_window_and_says_so(files, home):
+    (home / "sample").write_bytes(b"in the way")
+    files.app.settings.change(welcome=False)
+    files.start(None)
+    (said,) = files.app.said
+    assert said.startswith(f"{home / 'sample'}: the sample picture cannot be drawn (")
+    assert files.app.document.graph.of_type("segment")
+
+
 def test_a_file_that_nobody_changed_is_saved_again_and_again(files, file):
     files.open_path(str(file))
     for sigma in (3.0, 4.0):

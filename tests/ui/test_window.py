@@ -31,6 +31,21 @@ def alpha(file: Path) -> np.ndarray:
     return np.asarray(Image.open(file))[..., 3]
 
 
+@pytest.mark.parametrize("part", ["Canvas", "BatchPanel", "Files.start"])
+def test_a_start_that_fails_ends_the_program_in_a_sentence(screen, home, part):
+    # Threads of what was built before would keep it alive, with nothing to be seen.
+    broken = (
+        "from qr_nodes.ui import app\nfrom qr_nodes.cli import main\n"
+        "def fails(*_): raise ValueError('too bad')\n"
+        f"app.{part} = fails\nraise SystemExit(main(['edit']))"
+    )
+    env = os.environ | {"DISPLAY": screen}
+    command = [sys.executable, "-c", broken]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "ValueError: too bad. Run with --debug, and tell the authors.\n"
+
+
 def test_the_missions_chain_is_built_from_nothing_by_keys_and_exported(
     open_window, photo, tmp_path
 ):
