@@ -221,11 +221,11 @@ class Robot:
 
     def _link(self) -> None:
         canvas = self.app.canvas
+        self.key("f")
+        self.frames(CALM)
         pins = [(id, *end) for id, item in canvas.items.items() for end in item.pins.values()]
         if len(pins) < 2:
             return
-        self.key("f")
-        self.frames(CALM)
         one, other = self.random.sample(pins, 2)
         ends = [canvas.window(canvas._pin(*end)) for end in (one, other)]
         (x, y), (u, v) = ends
