@@ -49,8 +49,8 @@ SMALL = 0.3
 MARGIN = 0.3
 """What is shown around that box, on each side, in parts of the box's own."""
 
-CLOSER = 0.65
-"""Weight of the closer look in the box; that of the looks at the whole is the rest."""
+CLOSER = 0.9
+"""Weight of the closer looks in the box; that of the looks at the whole is the rest."""
 
 HALF_STEP = 0.5 / 255
 """A network never says quite 0 or 1. What rounds to them in 8 bits is taken to be meant so:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -64,7 +65,7 @@ def _load(params: Mapping[str, Any]) -> None:
             session.ready(model, store.find(model.name), device)
 
 
-@node("Segment", category="Matte", version=5, full_scale=True, outside=_identity, ahead=_load)
+@node("Segment", category="Matte", version=6, full_scale=True, outside=_identity, ahead=_load)
 def segment(
     cutout: Cutout,
     *,
@@ -88,7 +89,7 @@ def segment(
     quality : str
         How often the network looks. Fast looks once; balanced also at a smaller picture, which
         shows it the whole, and where the two differ at another; best at a larger one too, and
-        once more closely at a small subject.
+        twice more closely at a small subject.
     edges : float
         How far the matte is drawn to the picture's own edges and cleared of haze. At 0 it is
         what the network says.
@@ -199,9 +200,9 @@ def _look_closer(asked, matte: np.ndarray, found: np.ndarray, box, edges: float)
     within = slice(top, bottom), slice(left, right)
     shown, shape = asked.shown.part(*within), (bottom - top, right - left)
     answers = []
-    for model in asked.models:
-        look = Look(*model.size, box=(top, left, bottom, right))
-        answer = _raw(asked, shown, model, look)
+    for model, mirrored in itertools.product(asked.models, (False, True)):
+        look = Look(*model.size, mirrored, box=(top, left, bottom, right))
+        answer = _raw(asked, shown, model, look, more=not mirrored)
         if answer.max() < FAINT:
             return
         answers.append(stretched(answer) if model.stretch else answer)

@@ -225,9 +225,10 @@ def test_a_small_subject_is_looked_at_again_alone(network):
     seen = []
     network(lambda rgb, device: seen.append(rgb) or spot(rgb, device))
     found = segment(cutout(dotted()), quality="best").alpha
-    assert len(seen) == 4  # two that agreed, a larger one, and the closer one
+    assert len(seen) == 5  # two that agreed, a larger one, and the closer ones
     red = (seen[3][..., 0] > seen[3][..., 1] + 50).mean()
     assert 0.2 < red < 0.6  # it fills the picture now
+    np.testing.assert_array_equal(seen[4], seen[3][:, ::-1])
     true = np.zeros((300, 400), np.float32)
     true[140:170, 100:130] = 1
     assert np.abs(found - true).sum() < 0.05 * true.sum()
