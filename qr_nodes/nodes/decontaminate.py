@@ -51,7 +51,10 @@ def decontaminate(
     if strength == 0 or is_opaque(cutout.alpha):
         return cutout
     if (own := cutout.unmixed) is not None:
-        where = without(where, own * np.minimum(cutout.alpha / FAINT, 1))
+        told = cutout.alpha / FAINT
+        np.minimum(told, 1, out=told)
+        told *= own
+        where = without(where, told)
     color = decontaminated(
         cutout.color, cutout.alpha, strength / 100, round(spread), where, job.checkpoint
     )
