@@ -31,7 +31,7 @@ DOUBT = 0.03
 OUTLINE = 4.0
 """Standard deviation in px of the common matte below which an outline is detail."""
 
-ALIKE = 0.012
+ALIKE = 0.016
 """Mean difference of two answers, up to which they leave nothing for a third to decide."""
 
 NEAR = 0.02
@@ -117,6 +117,17 @@ def looks(
         long = max(shape) / math.sqrt(shape[0] * shape[1])
         shown.append(Look(*_kept(shape, 1.2 * side / min(long, math.sqrt(SLIM))), mirrored=True))
     return shown
+
+
+def closer_looks(
+    quality: str, box: tuple[int, int, int, int], size: tuple[int, int], flexible: bool
+) -> list[Look]:
+    """Give the ways to show what is around a small subject, `box`; the rest is as for `looks`."""
+    if quality == "best":
+        return [Look(*size, box=box), Look(*size, mirrored=True, box=box)]
+    if flexible:
+        size = _step(0.8 * size[0]), _step(0.8 * size[1])
+    return [Look(*size, mirrored=True, box=box)]
 
 
 def _kept(shape: tuple[int, int], side: float) -> tuple[int, int]:

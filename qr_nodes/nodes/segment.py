@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from qr_nodes.imaging.consensus import (
     Look,
     agreed,
     alike,
+    closer_looks,
     looks,
     merged,
     small_subject,
@@ -88,8 +88,8 @@ def segment(
         joined by + are averaged.
     quality : str
         How often the network looks. Fast looks once; balanced also at a smaller picture, which
-        shows it the whole, and where the two differ at another; best at a larger one too, and
-        twice more closely at a small subject.
+        shows it the whole, where the two differ at another, and more closely at a small
+        subject; best at a larger one too, and closely twice.
     edges : float
         How far the matte is drawn to the picture's own edges and cleared of haze. At 0 it is
         what the network says.
@@ -163,7 +163,7 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     ]
     heard: list[tuple[Any, Look, np.ndarray]] = []
     for place, (model, look) in enumerate(asks):
-        more = any(model is next_ for next_, _ in asks[place + 1 : place + 2])
+        more = _comes_next(asks, place)
         if look.decides and alike([answer for of, _, answer in heard if of is model]):
             if not more:
                 _rest(asked)
@@ -182,13 +182,18 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     stretch = all(model.stretch for model in asked.models)
     matte = agreed(answers, [look.fine for _, look, _ in heard], shape, stretch)
     found = _drawn(asked, asked.shown, matte, edges)
-    box = small_subject(matte) if quality == "best" else None
+    box = small_subject(matte) if quality != "fast" else None
     if box is not None:
-        _look_closer(asked, matte, found, box, edges)
+        _look_closer(asked, quality, matte, found, box, edges)
     return found
 
 
-def _look_closer(asked, matte: np.ndarray, found: np.ndarray, box, edges: float) -> None:
+def _comes_next(asks: list, place: int) -> bool:
+    """Say whether the network at a place among (network, look) is asked again right after."""
+    return any(asks[place][0] is model for model, _ in asks[place + 1 : place + 2])
+
+
+def _look_closer(asked, quality: str, matte: np.ndarray, found: np.ndarray, box, edges) -> None:
     """Put what the networks say of a small subject alone into `found`.
 
     `box` is in cells of `matte`, which was agreed on before.
@@ -199,10 +204,15 @@ def _look_closer(asked, matte: np.ndarray, found: np.ndarray, box, edges: float)
     left, right = box[1] * width // across, box[3] * width // across
     within = slice(top, bottom), slice(left, right)
     shown, shape = asked.shown.part(*within), (bottom - top, right - left)
+    part = top, left, bottom, right
+    asks = [
+        (model, look)
+        for model in asked.models
+        for look in closer_looks(quality, part, model.size, model.flexible)
+    ]
     answers = []
-    for model, mirrored in itertools.product(asked.models, (False, True)):
-        look = Look(*model.size, mirrored, box=(top, left, bottom, right))
-        answer = _raw(asked, shown, model, look, more=not mirrored)
+    for place, (model, look) in enumerate(asks):
+        answer = _raw(asked, shown, model, look, _comes_next(asks, place))
         if answer.max() < FAINT:
             return
         answers.append(stretched(answer) if model.stretch else answer)
