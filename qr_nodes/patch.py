@@ -96,9 +96,8 @@ def _part(spec: NodeSpec, arguments: Mapping[str, Any], part: Box, reach: int) -
     for name, value in arguments.items():
         if name in spec.inputs and isinstance(value, np.ndarray):
             cropped[name] = value[outer]
-    alpha = np.ascontiguousarray(cutout.tiles.window(outer))
-    unmixed = None if cutout.unmixed is None else cutout.unmixed[outer]
-    cropped["cutout"] = Cutout(cutout.color[outer], alpha, cutout.source, unmixed)
+    whole = cutout.window(outer)
+    cropped["cutout"] = whole.with_alpha(np.ascontiguousarray(whole.alpha))
     return spec.fn(**cropped).alpha[inner]
 
 

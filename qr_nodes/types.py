@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from qr_nodes.errors import SocketError
-from qr_nodes.tiled import Tiled
+from qr_nodes.tiled import Box, Tiled
 
 Mask = NewType("Mask", np.ndarray)
 """(H, W) float32 in [0, 1]: a region to act in, an alpha matte, or a trimap (0, ½, 1).
@@ -117,6 +117,11 @@ class Cutout:
     def with_color(self, color: np.ndarray) -> Cutout:
         """Give the same matte with other colours; `alpha` is shared, not copied."""
         return Cutout(color, self.__dict__["alpha"], self.source, self.unmixed)
+
+    def window(self, box: Box) -> Cutout:
+        """Give a rectangle of it: views where they can be, new arrays where they cannot."""
+        unmixed = None if self.unmixed is None else self.unmixed[box]
+        return Cutout(self.color[box], self.tiles.window(box), self.source, unmixed)
 
 
 def opaque(height: int, width: int) -> np.ndarray:

@@ -56,8 +56,7 @@ def shrink(value: Cutout | np.ndarray, scale: float) -> Cutout | np.ndarray:
     if size == value.shape[:2]:
         return value
     if isinstance(value, Cutout):
-        arrays = resize_cutout_arrays(value.color, value.alpha, size)
-        return Cutout(*arrays, value.source, unmixed_resized(value, size))
+        return resize_cutout(value, size)
     if value.ndim == 2 and value.strides == (0, 0):
         return np.broadcast_to(value[0, 0], size)
     return cv2.resize(value, size[::-1], interpolation=cv2.INTER_AREA)
@@ -167,6 +166,20 @@ def resize_cutout_arrays(
     return resized, new_alpha
 
 
+def resize_cutout(
+    cutout: Cutout,
+    size: tuple[int, int],
+    enlarging: Enlarging = "lanczos",
+    checkpoint: Callable[[], None] = lambda: None,
+) -> Cutout:
+    """Change the size of a cut-out; see `resize_cutout_arrays`."""
+    arrays = resize_cutout_arrays(cutout.color, cutout.alpha, size, enlarging, checkpoint)
+    unmixed = cutout.unmixed
+    if unmixed is not None:  # it has no edges for a sharper kernel to keep
+        unmixed = resize_array(unmixed, size, "linear", checkpoint)
+    return Cutout(*arrays, cutout.source, unmixed)
+
+
 def _weigh(resized, color, alpha, new_alpha, checkpoint) -> None:
     """Put colours averaged by weight of alpha where an average may have met transparency.
 
@@ -240,21 +253,14 @@ def _sampled(planes: np.ndarray, starts: np.ndarray, taps: np.ndarray, axis: int
     return out
 
 
-def unmixed_resized(cutout: Cutout, size: tuple[int, int]) -> np.ndarray | None:
-    """Give `cutout.unmixed` for another size; it has no edges that a kernel could blur."""
-    if cutout.unmixed is None:
-        return None
-    return resize_array(cutout.unmixed, size, "linear")
-
-
 def crop(cutout: Cutout, rows: slice, columns: slice) -> Cutout:
     """Give a part of a cut-out as arrays of its own; one made by `opaque` stays so."""
-    alpha = cutout.alpha[rows, columns]
+    part = cutout.window((rows, columns))
     return Cutout(
-        np.ascontiguousarray(cutout.color[rows, columns]),
-        alpha if alpha.strides == (0, 0) else np.ascontiguousarray(alpha),
-        cutout.source,
-        None if cutout.unmixed is None else np.ascontiguousarray(cutout.unmixed[rows, columns]),
+        np.ascontiguousarray(part.color),
+        part.alpha if part.alpha.strides == (0, 0) else np.ascontiguousarray(part.alpha),
+        part.source,
+        None if part.unmixed is None else np.ascontiguousarray(part.unmixed),
     )
 
 

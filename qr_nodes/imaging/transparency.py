@@ -43,6 +43,9 @@ SURE = 0.05
 EMPTY = 0.02
 """Alpha up to which a pixel counts as background."""
 
+FAINT = np.float32(0.05)
+"""Alpha below which what is left of a colour, the scene behind taken out, is little but noise."""
+
 TOLERANCE = 2.5
 """Standard deviations of the background around that a pixel may differ from it."""
 
@@ -163,7 +166,7 @@ def unmixed(
         np.maximum(coverage, _least_alpha(seen, behind, doubt, 0.0, 1.0) - SURE, out=coverage)
         np.clip(coverage, 0, 1, out=coverage)
         new_alpha[box] += weight * (coverage - alpha[box])
-        front = behind + (seen - behind) / np.maximum(coverage, 0.05)[..., None]
+        front = behind + (seen - behind) / np.maximum(coverage, FAINT)[..., None]
         front = seen + weight[..., None] * (np.clip(front, 0, 1) - seen)
         new_color[box] = _like(front, color, weight, new_color[box])
     return np.clip(new_alpha, 0, 1), new_color

@@ -10,7 +10,7 @@ from PIL import ImageColor
 
 from qr_nodes.errors import SocketError
 from qr_nodes.imaging.backdrop import blurred_behind, composite_onto, to_dtype
-from qr_nodes.imaging.resample import fitted, resize_cutout_arrays
+from qr_nodes.imaging.resample import fitted, resize_cutout
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, is_opaque, opaque
 
@@ -74,7 +74,7 @@ def background(
 def _put_picture(out: np.ndarray, picture: Cutout, fit: str, linear: bool, job: Job) -> None:
     """Fit a picture into the frame `out`, centred, over what is there."""
     part, size = fitted(picture, out.shape[:2], fit)
-    color, alpha = resize_cutout_arrays(part.color, part.alpha, size, checkpoint=job.checkpoint)
+    part = resize_cutout(part, size, checkpoint=job.checkpoint)
     top, left = ((whole - inner) // 2 for whole, inner in zip(out.shape, size, strict=False))
     frame = out[top : top + size[0], left : left + size[1]]
-    composite_onto(frame, to_dtype(color, out.dtype), alpha, linear, job.checkpoint)
+    composite_onto(frame, to_dtype(part.color, out.dtype), part.alpha, linear, job.checkpoint)

@@ -7,12 +7,9 @@ from typing import Annotated
 import numpy as np
 
 from qr_nodes.imaging.foreground import decontaminated
+from qr_nodes.imaging.transparency import FAINT
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, without
-
-FAINT = np.float32(0.05)
-"""Alpha below which a colour that the scene behind was taken out of is little but noise, and is
-better taken from around."""
 
 
 @node("Decontaminate", category="Color", version=2)
@@ -51,7 +48,7 @@ def decontaminate(
     if strength == 0 or is_opaque(cutout.alpha):
         return cutout
     if (own := cutout.unmixed) is not None:
-        told = cutout.alpha / FAINT
+        told = cutout.alpha / FAINT  # fainter, a colour is better taken from around
         np.minimum(told, 1, out=told)
         told *= own
         where = without(where, told)

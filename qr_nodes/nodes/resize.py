@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from qr_nodes.errors import ParamError
-from qr_nodes.imaging.resample import (
-    MOST,
-    Enlarging,
-    fitted,
-    resize_cutout_arrays,
-    shrunk_size,
-    unmixed_resized,
-)
+from qr_nodes.imaging.resample import MOST, Enlarging, fitted, resize_cutout, shrunk_size
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout
 
@@ -75,5 +68,4 @@ def resize(
         )
     if size == cutout.shape:
         return cutout
-    arrays = resize_cutout_arrays(cutout.color, cutout.alpha, size, kernel, job.checkpoint)
-    return Cutout(*arrays, cutout.source, unmixed_resized(cutout, size))
+    return resize_cutout(cutout, size, kernel, job.checkpoint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -156,14 +156,9 @@ def _rest(asked: _Asked) -> None:
 def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     """Give the networks' matte at the size of the picture."""
     shape, job = asked.shown.size, asked.job
-    asks = [
-        (model, look)
-        for model in asked.models
-        for look in looks(quality, shape, model.size, model.flexible)
-    ]
     heard: list[tuple[Any, Look, np.ndarray]] = []
-    for place, (model, look) in enumerate(asks):
-        more = _comes_next(asks, place)
+    asks = _asks(asked, lambda model: looks(quality, shape, model.size, model.flexible))
+    for place, (model, look, more) in enumerate(asks, 1):
         if look.decides and alike([answer for of, _, answer in heard if of is model]):
             if not more:
                 _rest(asked)
@@ -175,7 +170,7 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
             job.note("Nothing was found in this picture, so all of it is transparent.")
             return np.zeros(shape, np.float32)
         heard.append((model, look, answer))
-        job.progress((place + 1) / (len(asks) + 1))
+        job.progress(place / (len(asks) + 1))
     answers = [answer for _, _, answer in heard]
     if len(answers) == 1 and edges == 0:
         return resize_unit(answers[0], *shape, margin=HALF_STEP, checkpoint=job.checkpoint)
@@ -188,9 +183,10 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     return found
 
 
-def _comes_next(asks: list, place: int) -> bool:
-    """Say whether the network at a place among (network, look) is asked again right after."""
-    return any(asks[place][0] is model for model, _ in asks[place + 1 : place + 2])
+def _asks(asked, ways: Callable[[Any], list[Look]]) -> list[tuple[Any, Look, bool]]:
+    """Give each network with each of its looks, and whether it is asked again right after."""
+    shown = [(model, ways(model)) for model in asked.models]
+    return [(model, look, look is not looks_[-1]) for model, looks_ in shown for look in looks_]
 
 
 def _look_closer(asked, quality: str, matte: np.ndarray, found: np.ndarray, box, edges) -> None:
@@ -205,14 +201,10 @@ def _look_closer(asked, quality: str, matte: np.ndarray, found: np.ndarray, box,
     within = slice(top, bottom), slice(left, right)
     shown, shape = asked.shown.part(*within), (bottom - top, right - left)
     part = top, left, bottom, right
-    asks = [
-        (model, look)
-        for model in asked.models
-        for look in closer_looks(quality, part, model.size, model.flexible)
-    ]
+    asks = _asks(asked, lambda model: closer_looks(quality, part, model.size, model.flexible))
     answers = []
-    for place, (model, look) in enumerate(asks):
-        answer = _raw(asked, shown, model, look, _comes_next(asks, place))
+    for model, look, more in asks:
+        answer = _raw(asked, shown, model, look, more)
         if answer.max() < FAINT:
             return
         answers.append(stretched(answer) if model.stretch else answer)

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,7 @@ class App:
         now = self.settings.now
         self.brush = Brush(*now.brush, now.edge_aware, now.smoothing)
         self.modal = False
+        self.drops: object = None  # what hears of dropped files: it must live as long as the window
         self.viewed, self._chose_view = "", False
         self.files = Files(self)
         self._newest: dict[str, int] = {}
@@ -541,19 +542,17 @@ def main(path: str | None = None) -> int:
 
     check_display()
     app = opened()
-    drops = None
     try:
-        drops = system.accept_drops(lambda paths: app.loop.post(app.files.dropped, paths))
+        app.drops = system.accept_drops(partial(app.loop.post, app.files.dropped))
         dpg.set_exit_callback(lambda: app.files.quit())
         app.loop.step()
         app.loop.step()
         app.files.start(path)
         app.loop.run()
     finally:
-        app.remember()
-        app.files.end()
-        app.close()
-        del drops
+        with closing(app):  # its threads end whatever becomes of the rest
+            app.remember()
+            app.files.end()
         theme.forget()
         dpg.destroy_context()
     return 0

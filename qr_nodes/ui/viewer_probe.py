@@ -25,11 +25,8 @@ def pixel(value: Cutout | np.ndarray, x: int, y: int) -> tuple[np.ndarray | None
 
 def patch(value: Cutout | np.ndarray, kind: Kind, rows: slice, columns: slice) -> np.ndarray:
     """Give a small part of a value as (h, w, 4) uint8, premultiplied, as `kind` shows it."""
-    if isinstance(value, Cutout):
-        value = Cutout(value.color[rows, columns], value.tiles.window((rows, columns)))
-    else:
-        value = value[rows, columns]
-    return level(value, kind, 0)
+    box = rows, columns
+    return level(value.window(box) if isinstance(value, Cutout) else value[box], kind, 0)
 
 
 def place(
