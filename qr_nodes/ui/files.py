@@ -91,15 +91,12 @@ class Files:
 
     def open_path(self, path: str) -> None:
         """Open a .qrgraph file; what is unsound in it is left out and said."""
-        self._read(path, self._use)
+        self.app.attempt(self._read, path, self._use)
 
     def _read(self, path: str, use: Callable[[Graph, str, str], None]) -> None:
         """Read a .qrgraph file and have it used: the graph, its path, the hash of its bytes."""
         mark = _hash_of(path)  # before it is read: what another program writes then is noticed
-        found = self.app.attempt(qrgraph.inspect, path)
-        if found is None:
-            return
-        graph, faults = found
+        graph, faults = qrgraph.inspect(path)
         use(graph, os.path.abspath(path), mark)
         self._remember(path)
         if faults:
@@ -441,7 +438,7 @@ class Files:
 
     def _begin(self, path: str | None) -> None:
         if path and path.endswith(".qrgraph"):
-            self.open_path(path)
+            self._read(path, self._use)
         elif path and path in qrgraph.presets():
             self._use(qrgraph.load_graph(path), "", folder=qrgraph.find_file(path).parent)
         elif path:

@@ -97,6 +97,13 @@ def test_a_start_with_a_broken_preset_opens_the_window_and_says_so(files, home):
     assert files.app.document.graph.of_type("segment")
 
 
+def test_a_start_with_a_graph_that_cannot_be_read_leaves_nothing_to_recover(files, tmp_path):
+    files.start(str(tmp_path / "gone.qrgraph"))
+    (said,) = files.app.said
+    assert "gone.qrgraph: the graph cannot be read (No such file or directory)." in said
+    assert files.app.document.graph.of_type("segment") and not files.path and not files.dirty
+
+
 def test_a_start_without_room_for_the_sample_opens_the_window_and_says_so(files, home):
     (home / "sample").write_bytes(b"in the way")
     files.app.settings.change(welcome=False)
