@@ -133,8 +133,8 @@ def _enlarged(lines: np.ndarray, rows, columns, tile: tuple[slice, slice]) -> np
         for places, part in zip((rows, columns), tile, strict=True)
     )
     part = lines[top[0] : bottom[-1] + 1]
-    wide = part[..., left]
-    wide += across * (part[..., right] - wide)
+    wide = np.take(part, left, axis=2, mode="clip")
+    wide += across * (np.take(part, right, axis=2, mode="clip") - wide)
     steps = np.empty((4, len(down), len(across)), np.float32)
     out = np.empty_like(steps)
     between = wide[1:] - wide[:-1] if len(wide) > 1 else np.zeros_like(wide)

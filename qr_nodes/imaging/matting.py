@@ -120,7 +120,7 @@ def refined_alpha(
     lines[3] -= np.float32(0.5 * contrast)
     lines *= np.float32(1 / (1 - contrast))
     lines[:3] *= np.float32(1 / SCALE[color.dtype])
-    lines = np.pad(lines.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    lines = cv2.copyMakeBorder(cv2.merge(list(lines)), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     del picture, target, weight  # so that they are not there together with what follows
     alpha = _decided(guess, checkpoint)
     for y, x in corners:
@@ -164,7 +164,7 @@ def _step(shape: tuple[int, int]) -> int:
 def _shrunk(
     plane: np.ndarray, step: int, checkpoint: Callable[[], None] = lambda: None
 ) -> np.ndarray:
-    """Average step × step pixels; beyond the picture its border goes on."""
+    """Average step × step pixels, a power of two; beyond the picture its border goes on."""
     height, width = plane.shape[:2]
     size = -(-height // step), -(-width // step)
     small = np.empty((*size, *plane.shape[2:]), plane.dtype)
@@ -176,8 +176,10 @@ def _shrunk(
             part = cv2.copyMakeBorder(part, 0, down, 0, right, cv2.BORDER_REPLICATE)
         if plane.dtype == np.uint8 and plane.ndim == 2:
             part = part * np.uint8(255)  # so that one unsure pixel of a cell is not rounded off
-        out = small[rows]
-        cv2.resize(part, out.shape[1::-1], dst=out, interpolation=cv2.INTER_AREA)
+        for _ in range(step.bit_length() - 1):  # far faster than all at once
+            half = part.shape[1] // 2, part.shape[0] // 2
+            part = cv2.resize(part, half, interpolation=cv2.INTER_AREA)
+        small[rows] = part.reshape(small[rows].shape)
     return small
 
 

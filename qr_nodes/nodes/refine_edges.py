@@ -11,7 +11,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited, without
 
 
-@node("Refine Edges", category="Edge", version=4)
+@node("Refine Edges", category="Edge", version=5)
 def refine_edges(
     cutout: Cutout,
     where: Mask | None = None,

@@ -65,7 +65,7 @@ def _load(params: Mapping[str, Any]) -> None:
             session.ready(model, store.find(model.name), device)
 
 
-@node("Segment", category="Matte", version=6, full_scale=True, outside=_identity, ahead=_load)
+@node("Segment", category="Matte", version=7, full_scale=True, outside=_identity, ahead=_load)
 def segment(
     cutout: Cutout,
     *,

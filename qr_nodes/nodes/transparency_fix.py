@@ -12,7 +12,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque
 
 
-@node("Transparency Fix", category="Matte", version=4)
+@node("Transparency Fix", category="Matte", version=5)
 def transparency_fix(
     cutout: Cutout,
     where: Mask | None = None,

@@ -31,6 +31,7 @@ import peers
 from PIL import Image
 
 from qr_nodes import resources
+from qr_nodes.__main__ import tune
 from qr_nodes.batch import cli_engine, override, run
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
@@ -44,6 +45,7 @@ HARD = 0.002
 
 
 def main() -> None:
+    tune()  # as the command does
     options = _options()
     pictures = _pictures(options)
     rows: dict[str, dict[str, dict]] = {}
