@@ -6,6 +6,7 @@ follows the colours) is found on a small copy; only the unmixing itself looks at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,7 +22,11 @@ SMALL = 384
 HALVED = 4
 """Multiple of it from which a picture is halved first."""
 
-REACH = 8
+HORIZON = 2.0
+"""How much farther what is known of a background reaches to the sides than up and down: scenes
+lie in layers along the horizon."""
+
+REACH = 11
 """Half the side, on the small copy, of the windows that a local range of colours, and lines of
 alpha over colour, are taken from."""
 
@@ -138,6 +143,8 @@ def unmixed(
     glass as highlights over an attenuated background; refraction is left out here.
     Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", SIGGRAPH 1996: filling in by
     pull and push.
+    Torralba and Oliva, "Statistics of natural image categories", Network 14(3), 2003: along the
+    horizon scenes change the least.
     He, Sun and Tang, "Single image haze removal using dark channel prior", CVPR 2009: what
     gets in the way is as dense as the extremes in a window around say.
     Fattal, "Dehazing using color-lines", ACM TOG 34(1), 2014: what a veil adds lies on one
@@ -326,7 +333,9 @@ def _drawn(outlines: list[np.ndarray], small: np.ndarray, shape: tuple[int, int]
     return cv2.dilate(mask, np.ones((3, 3), np.uint8)).reshape(small.shape) > 0
 
 
-def membrane(values: np.ndarray, weight: np.ndarray, sweeps: int = 8) -> np.ndarray:
+def membrane(
+    values: np.ndarray, weight: np.ndarray, sweeps: int = 8, wide: float = HORIZON
+) -> np.ndarray:
     """Stretch a smooth surface over what is unknown, from coarse to fine.
 
     Parameters
@@ -336,6 +345,8 @@ def membrane(values: np.ndarray, weight: np.ndarray, sweeps: int = 8) -> np.ndar
         1 where `values` are known, 0 where they are to be found.
     sweeps : int
         Rounds of averaging with the neighbours at each size.
+    wide : float
+        How much farther what is known reaches to the sides than up and down.
     """
     height, width = weight.shape
     known = weight[..., None]
@@ -343,11 +354,11 @@ def membrane(values: np.ndarray, weight: np.ndarray, sweeps: int = 8) -> np.ndar
         total = float(weight.sum())
         mean = (values * known).sum(axis=(0, 1)) / total if total > 1e-6 else values.mean((0, 1))
         return values * known + (1 - known) * mean
-    size = ((width + 1) // 2, (height + 1) // 2)
+    size = math.ceil(width / (2 * wide)), (height + 1) // 2
     less = cv2.resize(weight, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
     part = cv2.resize(values * known, size, interpolation=cv2.INTER_AREA)
     part = part.reshape(*size[::-1], -1) / np.maximum(less, 1e-6)[..., None]
-    coarse = membrane(part, np.minimum(2 * less, 1), sweeps)
+    coarse = membrane(part, np.minimum(2 * less, 1), sweeps, 1.0)
     filled = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     filled = filled.reshape(values.shape)
     for _ in range(sweeps + 1):
