@@ -14,12 +14,11 @@ CELLS = 12
 BINS = 12
 """Bins along each of the three colour axes; the lookup is interpolated to thrice as many."""
 
-COMMON = 0.0015
+COMMON = 0.002
 """Share of the pixels around that a bin must hold for its colours to count as common."""
 
-SPREAD = 2.0, 3.0
-"""Standard deviations in cells, down and across, over which pixels count as being around: scenes
-lie in layers along the horizon."""
+SPREAD = 2.0
+"""Standard deviation in cells over which pixels count as being around."""
 
 # Luma and two differences. Hue tells things apart better than brightness does, so the
 # differences get finer bins; what lies beyond the last bin counts to it.
@@ -68,7 +67,7 @@ class Palette:
         flat = place * BINS**3 + _bin(colors, BINS)
         counts = np.bincount(flat, weight, rows * cols * BINS**3)
         counts = counts.reshape(rows, cols, BINS, BINS, BINS).astype(np.float32)
-        for axis, sigma in enumerate((*SPREAD, 0.6, 0.6, 0.6)):
+        for axis, sigma in enumerate((SPREAD, SPREAD, 0.6, 0.6, 0.6)):
             counts = _along(counts, axis, _blur(counts.shape[axis], sigma))
         total = counts.sum(axis=(2, 3, 4), keepdims=True)
         share = counts / np.maximum(total, 1e-3 * max(float(total.max()), 1e-6))

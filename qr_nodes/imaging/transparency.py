@@ -22,11 +22,11 @@ SMALL = 384
 HALVED = 4
 """Multiple of it from which a picture is halved first."""
 
-HORIZON = 2.0
+HORIZON = 1.5
 """How much farther what is known of a background reaches to the sides than up and down: scenes
 lie in layers along the horizon."""
 
-REACH = 11
+REACH = 8
 """Half the side, on the small copy, of the windows that a local range of colours, and lines of
 alpha over colour, are taken from."""
 
