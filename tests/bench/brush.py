@@ -1,6 +1,6 @@
 """What a stroke of the brush costs: from the edit to the changed matte. Run by hand.
 
-    python tests/bench/brush.py
+    python tests/bench/brush.py [--megapixels 1 12 24 50]
     xvfb-run -s "-screen 0 1600x1000x24" python tests/bench/brush.py --window
 
 A stroke is drawn point by point, as by a mouse; each point is an edit of the document, and its
@@ -13,6 +13,7 @@ environment only the program's own share of a frame counts.
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import statistics
@@ -21,6 +22,7 @@ import time
 
 import numpy as np
 
+from qr_nodes.__main__ import tune
 from qr_nodes.cache import Cache
 from qr_nodes.document import Document
 from qr_nodes.engine import Engine
@@ -73,7 +75,7 @@ def opened(pixels: float, strokes: int, *after: str) -> tuple[Document, str, flo
         graph = graph.add(id, id).connect(last, id)
         last = id
     engine = Engine(Cache(3 << 30), shrink=shrink)
-    document = Document(engine, Graph(), lambda graph: int(pixels), watch_all=True)
+    document = Document(engine, Graph(), lambda graph, held: int(pixels), watch_all=True)
     document.select("brush")
     began = time.perf_counter()
     document.open(graph, last)
@@ -108,17 +110,17 @@ def close(document: Document) -> None:
     document.engine.close()
 
 
-def window() -> None:
+def window(sizes: list[float]) -> None:
     """Draw a stroke in a real window, as the mouse's handlers would, and count frames."""
     global PIXELS
     from qr_nodes.ui.app import opened
 
     sys.setswitchinterval(0.0005)
     app = opened()
-    for megapixels in (1, 12, 24, 50):
+    for megapixels in sizes:
         PIXELS = megapixels * 1e6
         app.engine.cache.clear()
-        app.document.pixels = lambda graph, pixels=PIXELS: int(pixels)
+        app.document.pixels = lambda graph, held, pixels=PIXELS: int(pixels)
         graph = Graph().add(SOURCE, "source").add("brush_edit", "brush").connect("source", "brush")
         graph = graph.add("load", "load").set_param("load", "path", "a picture")
         app.show_graph(graph)
@@ -153,22 +155,35 @@ def window() -> None:
 
 
 def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--megapixels", type=float, nargs="+", default=[1, 12, 24, 50])
+    options.add_argument("--window", action="store_true")
+    asked = options.parse_args()
+    tune()  # as the command does
+    window(asked.megapixels) if asked.window else engine(asked.megapixels)
+
+
+def engine(sizes: list[float]) -> None:
     sys.setswitchinterval(0.0005)
     print(f"{os.cpu_count()} cores; median and 95th percentile of 60 points of a stroke, ms")
     for after in ((), ("feather",)):
-        for megapixels in (1, 12, 24, 50):
+        for megapixels in sizes:
             document, viewed, _ = opened(megapixels * 1e6, 1, *after)
             times = latencies(document, viewed)
-            say(f"brush{''.join(f' → {id}' for id in after)}, {megapixels} MP", _words(times))
+            say(f"brush{''.join(f' → {id}' for id in after)}, {megapixels:g} MP", _words(times))
             close(document)
+    middle = sorted(sizes)[len(sizes) // 2]
     for count in (1, 100, 1000):
-        document, viewed, _ = opened(24e6, count)
-        say(f"brush, 24 MP, {count} strokes before", _words(latencies(document, viewed)))
+        document, viewed, _ = opened(middle * 1e6, count)
+        say(f"brush, {middle:g} MP, {count} strokes before", _words(latencies(document, viewed)))
         close(document)
-    document, _, took = opened(24e6, 500)
-    say("a graph with 500 strokes, 24 MP: opened, preview and full", f"{took:.2f} s")
+    document, _, took = opened(middle * 1e6, 500)
+    say(f"a graph with 500 strokes, {middle:g} MP: opened, preview and full", f"{took:.2f} s")
+    shape = round((middle * 1e6 / 1.5) ** 0.5), round((middle * 1.5e6) ** 0.5)
     began = time.perf_counter()
-    Correction((4000, 6000)).drawn(random_strokes(500))
+    Correction(shape).drawn(random_strokes(500))
     say("… drawing the strokes once takes", f"{time.perf_counter() - began:.2f} s")
     close(document)
 
@@ -178,4 +193,4 @@ def _words(times: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    window() if "--window" in sys.argv else main()
+    main()

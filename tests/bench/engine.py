@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from qr_nodes.__main__ import tune
 from qr_nodes.cache import Cache, Disk
 from qr_nodes.document import Document
 from qr_nodes.engine import Engine, RunRequest
@@ -103,7 +104,7 @@ def chain_of(file: str) -> Graph:
 def latency(file: str, folder: Path, megapixels: float) -> None:
     pixels = megapixels * 1e6
     engine = Engine(Cache(8 << 30, Disk(folder / "networks")), shrink=shrink)
-    document = Document(engine, chain_of(file), lambda graph: pixels)
+    document = Document(engine, chain_of(file), lambda graph, held: pixels)
 
     def answer(act, wanted_scale) -> tuple[float, list[str]]:
         """Time from an edit to its result at a scale; give what ran meanwhile."""
@@ -167,7 +168,7 @@ def latency(file: str, folder: Path, megapixels: float) -> None:
 
 def cancelling(file: str, megapixels: float) -> None:
     engine = Engine(Cache(4 << 30), shrink=shrink)
-    document = Document(engine, chain_of(file), lambda graph: megapixels * 1e6)
+    document = Document(engine, chain_of(file), lambda graph, held: megapixels * 1e6)
     document.view(CHAIN[-1])
     document.settle()
     late: list[float] = []
@@ -298,6 +299,7 @@ def memory(file: str, tweaks: int) -> None:
 
 
 def main() -> None:
+    tune()  # as the command does
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--megapixels", type=float, default=24)
     options.add_argument("--tweaks", type=int, default=2000)
