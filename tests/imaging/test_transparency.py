@@ -56,6 +56,18 @@ def test_membrane_keeps_the_known_and_continues_a_ramp():
     assert np.abs(filled - ramp).max() < 0.05
 
 
+def test_layers_along_the_horizon_go_on_better_than_upright_ones():
+    known = np.ones((96, 96), np.float32)
+    known[24:72, 24:72] = 0
+    layers = np.zeros((96, 96, 1), np.float32)
+    layers[48:] = 1
+    off = [
+        np.abs(membrane(scene * known[..., None], known) - scene)[known == 0].mean()
+        for scene in (layers, layers.transpose(1, 0, 2))
+    ]
+    assert off[0] < 0.85 * off[1]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (5, 1), (7, 4)])
 def test_membrane_of_one_value_is_that_value(shape):
     weight = np.zeros(shape, np.float32)
