@@ -31,6 +31,7 @@ import skimage.data
 from PIL import Image
 
 from qr_nodes import resources
+from qr_nodes.__main__ import tune
 from qr_nodes.inference import store
 from qr_nodes.nodes.decontaminate import decontaminate
 from qr_nodes.nodes.feather import feather
@@ -344,6 +345,7 @@ def contour(folder: Path, python: str, scratch: Path) -> None:
 
 
 def main() -> None:
+    tune()  # as the command does
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
