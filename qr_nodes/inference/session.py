@@ -24,6 +24,8 @@ from qr_nodes.inference.sizes import freed
 
 KEPT = 2
 """Networks that stay loaded: a large one takes a gigabyte."""
+SMALLEST = 32
+"""Side in px of the smallest picture that a flexible network takes."""
 POLL = 0.02
 """Seconds between two looks at whether the result is still wanted."""
 APART = 8
@@ -100,9 +102,21 @@ def ready(model: Model, weights: Path, device: Device = CPU) -> None:
 def rest(model: Model) -> None:
     """Give back what a run with `more` kept on the CPU, as nothing more comes after all.
 
-    Only a run can do that; so the network goes with it, and is loaded anew when it is asked.
+    Only a run can do that: of the smallest picture, if the network takes one and the CPU is free.
+    It needs 15 ms; to load the network anew takes 50. Else the network goes, until it is asked.
     """
-    _sessions.pop((model.checksum, CPU.name), None)
+    key, turn = (model.checksum, CPU.name), _turns[CPU.name]
+    session = _sessions.pop(key, None)
+    if session is None or not model.flexible or not turn.acquire(blocking=False):
+        return
+    try:
+        nothing = np.zeros((SMALLEST, SMALLEST, 3), np.uint8)
+        _run(session, _fed(nothing, model, _input(session)), _last_run())
+        _keep(key, session)
+    except _Fault:
+        pass  # it is loaded anew
+    finally:
+        turn.release()
 
 
 def benchmark(model: Model, weights: Path, device: Device = CPU, runs: int = 5) -> float:
@@ -166,9 +180,9 @@ def _raw(model, weights, rgb, device, checkpoint, more) -> np.ndarray:
                 checkpoint,
             )
         _keep(key, session)
-        feed, how = _fed(rgb, model, _input(session)), runtime().RunOptions()
-        if device.provider == CPU.provider and not more:
-            how.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        feed = _fed(rgb, model, _input(session))
+        kept = more or device.provider != CPU.provider
+        how = runtime().RunOptions() if kept else _last_run()
 
         def stop():
             how.terminate = True
@@ -176,6 +190,13 @@ def _raw(model, weights, rgb, device, checkpoint, more) -> np.ndarray:
         return _planes(_patiently(lambda: _run(session, feed, how), stop, checkpoint))
     finally:
         turn.release()
+
+
+def _last_run() -> Any:
+    """Give how to run a network on the CPU so that all memory it took is given back after it."""
+    how = runtime().RunOptions()
+    how.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return how
 
 
 def _keep(key: tuple[str, str], session: Any) -> None:

@@ -33,6 +33,26 @@ NETWORKS = {
         [("ReduceMean", ["in"], "out", {"axes": [1, 2, 3], "keepdims": 0})], result=(1,)
     ),
     "four channels": lambda: network([(*MEAN[:2], "out", MEAN[3])], shape=(1, 4, 8, 8)),
+    # Whatever the file says of its size, 64 numbers are added to it.
+    "eight only": lambda: network(
+        [MEAN, ("Add", ["mean", "pixels"], "out", {})],
+        [("pixels", np.zeros((1, 1, 8, 8), np.float32))],
+    ),
+    # 128 MiB on the way, for 512 × 512 px; what is taken first, 4 MiB here, is never given back.
+    "roomy": lambda: network(
+        [
+            ("Conv", ["in", "same"], "first", {}),
+            ("Conv", ["first", "widen"], "wide", {}),
+            ("Conv", ["wide", "narrow"], "out", {}),
+        ],
+        [
+            ("same", np.float32(np.eye(4, 3)).reshape(4, 3, 1, 1)),
+            ("widen", np.full((128, 4, 1, 1), 0.01)),
+            ("narrow", np.full((1, 128, 1, 1), 1 / 128)),
+        ],
+        shape=(1, 3, 512, 512),
+        result=(1, 1, 512, 512),
+    ),
     # Seconds of work in many small steps, so that it can be stopped between them.
     "slow": lambda: network(
         [("Conv", ["in", "widen"], "x0", {})]

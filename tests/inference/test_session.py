@@ -1,6 +1,7 @@
 import threading
 from collections import OrderedDict, defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,11 +136,44 @@ def test_a_device_that_failed_is_not_got_ready(onnx_file, monkeypatch):
     session.ready(model(), onnx_file("matte"), replace(POSING, name="Other", reason="no driver"))
 
 
-def test_a_network_that_rests_is_loaded_anew_when_it_is_asked(onnx_file):
+def test_a_network_of_one_size_that_rests_is_loaded_anew_when_it_is_asked(onnx_file):
     first = session.predict(model(), onnx_file("matte"), RGB, more=True)
     session.rest(model())
     assert not session._sessions
     np.testing.assert_array_equal(session.predict(model(), onnx_file("matte"), RGB), first)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_a_flexible_network_that_rests_gives_its_memory_back_and_stays(onnx_file):
+    def held():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4 >> 10
+
+    path, large = onnx_file("roomy"), np.zeros((512, 512, 3), np.uint8)
+    flexible = model(size=(512, 512), flexible=True)
+    first = session.predict(flexible, path, large)
+    before = held()
+    session.predict(flexible, path, large, more=True)
+    assert held() > before + 100  # MiB
+    session.rest(flexible)
+    assert held() < before + 20
+    assert list(session._sessions) == [(flexible.checksum, CPU.name)]
+    np.testing.assert_array_equal(session.predict(flexible, path, large), first)
+
+
+def test_a_network_does_not_wait_for_another_to_rest(onnx_file):
+    flexible = model(flexible=True)
+    session.predict(flexible, onnx_file("any size"), RGB, more=True)
+    with session._turns[CPU.name]:
+        session.rest(flexible)
+    assert not session._sessions
+
+
+def test_a_network_that_cannot_rest_goes(onnx_file):
+    flexible = model(flexible=True)
+    session.predict(flexible, onnx_file("eight only"), RGB, more=True)
+    session.rest(flexible)
+    assert not session._sessions
+    assert not session._turns[CPU.name].locked()
 
 
 def test_a_running_network_is_stopped_and_the_device_is_free_again(onnx_file):
