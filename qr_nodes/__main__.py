@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import os
 import sys
+
+from qr_nodes import heap
 
 
 def main() -> int:
@@ -22,21 +23,10 @@ def tune() -> None:
     """Set for all of the process, before numpy is imported, what its libraries leave to it.
 
     numpy's BLAS starts a thread for each core that spins until it has work; here it never has, as
-    the products are OpenCV's. With glibc most threads take memory from heaps of their own, and what
-    one frees, others cannot use: 670 MiB for a picture of 24 MP instead of 550, in the same time.
-    Memory of some MB it takes from the system at each turn and gives back at once, and the system
-    clears it anew: with what is freed kept, up to 128 MiB of it, Refine Edges takes 0.75 of the
-    time. Larger pieces would leave holes that nothing fits into.
+    the products are OpenCV's.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
-        import ctypes
-
-        with contextlib.suppress(OSError, AttributeError):  # another C library
-            mallopt = ctypes.CDLL(None).mallopt
-            mallopt(-8, 1)  # M_ARENA_MAX
-            mallopt(-3, 16 << 20)  # M_MMAP_THRESHOLD
-            mallopt(-1, 128 << 20)  # M_TRIM_THRESHOLD
+    heap.keep()
 
 
 def hush() -> None:

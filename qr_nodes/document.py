@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from qr_nodes import heap
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.errors import NodeError
 from qr_nodes.graph import Graph
@@ -26,6 +27,9 @@ PREVIEW = 0.8e6
 
 REST = 0.15
 """Seconds without an edit after which the full result is computed."""
+
+IDLE = 5.0
+"""Seconds without an edit after which memory that lies free is given back."""
 
 STEPS = 10_000
 """Steps of undo that are kept: graphs share what did not change, so each is a few kB."""
@@ -222,7 +226,8 @@ class Document:
     def _work(self) -> None:
         while True:
             with self._mail:
-                self._mail.wait_for(lambda: self._newest or self._closed)
+                while not self._mail.wait_for(lambda: self._newest or self._closed, IDLE):
+                    heap.give_back()
                 if self._closed:
                     return
                 revision, _, graph, targets, held = self._newest

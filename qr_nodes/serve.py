@@ -34,7 +34,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from qr_nodes import __version__, batch, in_memory, resources
+from qr_nodes import __version__, batch, heap, in_memory, resources
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
 from qr_nodes.errors import (
@@ -54,6 +54,8 @@ from qr_nodes.serve_door import FAILED, Connection, Door, Limits, Refusal
 
 GRACE = 10
 """Seconds that pictures under way have to get done when the service is stopped."""
+IDLE = 5.0
+"""Seconds after the last picture until memory that lies free is given back."""
 STEP = 1 << 18
 """Bytes of an answer that are handed on at once, so that a slow reader is waited for."""
 FORMATS = {"png": "image/png", "webp": "image/webp"}
@@ -139,6 +141,11 @@ class Service:
             yield
         finally:
             self.pictures -= 1
+            asyncio.get_running_loop().call_later(IDLE, self._rest)
+
+    def _rest(self) -> None:
+        if not self.pictures:
+            heap.give_back()
 
     async def cut_out(
         self, prepared: Prepared, picture: BinaryIO, format: str, gone: asyncio.Future

@@ -23,6 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from qr_nodes import heap
 from qr_nodes.batch import Batch, Picture, Result, Room, find_pictures
 from qr_nodes.errors import Cancelled, QrNodesError, ReadError
 
@@ -295,7 +296,8 @@ def watch(
             for future in [future for future in flying if future.done()]:
                 _settle(watch, flying.pop(future), future, tell)
             due = watch.due() - now if len(flying) < jobs else POLL
-            bell.rung.wait(min(POLL, max(due, 0.01)))
+            if not bell.rung.wait(min(POLL, max(due, 0.01))) and not flying:
+                heap.give_back()
             bell.rung.clear()
 
 

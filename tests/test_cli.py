@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -254,33 +253,3 @@ def test_the_command_line_works_without_dear_pygui(edges, cut, tmp_path):
 
 def test_a_tool_is_there_after_installing():
     assert shutil.which("qr-nodes", path=os.path.dirname(sys.executable))
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's heaps")
-def test_threads_share_one_heap(tmp_path):
-    code = """
-import ctypes, sys, threading
-from qr_nodes.__main__ import tune
-if sys.argv[2] == "shared":
-    tune()
-meeting = threading.Barrier(4)
-def work():
-    meeting.wait(20)
-    bytes(50_000)  # from malloc, too small for a mapping of its own
-    meeting.wait(20)
-threads = [threading.Thread(target=work) for _ in range(4)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
-libc = ctypes.CDLL(None)
-libc.fopen.restype = ctypes.c_void_p
-file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
-libc.malloc_info(0, file)
-libc.fclose(file)
-"""
-    heaps = {}
-    for way in ("shared", "own"):
-        file = tmp_path / way
-        env = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
-        subprocess.run([sys.executable, "-c", code, str(file), way], env=env, check=True)
-        heaps[way] = file.read_text().count("<heap nr=")
-    assert heaps["shared"] == 1 < heaps["own"]
