@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -26,7 +27,8 @@ from qr_nodes.errors import GraphError, ParamError
 from qr_nodes.graph import Graph
 from qr_nodes.in_memory import Prepared
 from qr_nodes.qrgraph import load_graph, save_graph
-from qr_nodes.serve import _accepted, presets
+from qr_nodes.serve import Service, _accepted, presets
+from qr_nodes.serve_door import Limits
 
 SCRIPT = """
 import sys, time
@@ -548,6 +550,27 @@ def test_memory_does_not_grow_with_the_number_of_pictures(edges, tmp_path):
         answers = list(pool.map(server.post, [picture] * 60))
         assert {answer.status_code for answer in answers} == {200}
         assert resident() - before < 30e6  # one picture's arrays alone take 10 MB
+
+
+def test_memory_is_given_back_when_no_picture_is_in(monkeypatch):
+    rests = []
+    monkeypatch.setattr("qr_nodes.heap.give_back", lambda: rests.append(service.pictures))
+    monkeypatch.setattr("qr_nodes.serve.IDLE", 0.05)
+    service = Service({}, Limits())
+
+    async def two():
+        with service.place():
+            with service.place():
+                pass
+            await asyncio.sleep(0.2)
+            assert not rests
+        await asyncio.sleep(0.2)
+
+    try:
+        asyncio.run(two())
+    finally:
+        service.close()
+    assert rests == [0]
 
 
 def test_beyond_loopback_there_is_a_warning(edges, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import random
 import shutil
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -452,3 +453,26 @@ def test_a_picture_is_ready_once_it_has_not_changed_for_a_while(inbox, out):
     file.unlink()
     assert sign_of(str(file)) is None
     engine.close()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's heap")
+def test_at_rest_the_memory_of_pictures_is_given_back(watching, inbox):
+    def held() -> int:
+        pages = Path(f"/proc/{watch.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+    large = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+    with watching(before="from qr_nodes import heap; heap.keep()") as watch:
+        picture(inbox / "small.jpg")
+        watch.wait_for(1)
+        before, most = held(), 0
+        Image.fromarray(large).resize((4000, 3000)).save(inbox / "large.jpg")
+        while "large.jpg" not in watch.done:
+            most = max(most, held())
+            with suppress(Empty):
+                watch.line(0.01)
+        assert most > before + 50  # MiB
+        end = time.monotonic() + 20
+        while held() > before + 25:
+            assert time.monotonic() < end
+            time.sleep(0.05)
