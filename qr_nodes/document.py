@@ -226,12 +226,14 @@ class Document:
     def _work(self) -> None:
         while True:
             with self._mail:
-                while not self._mail.wait_for(lambda: self._newest or self._closed, IDLE):
-                    heap.give_back()
+                self._mail.wait_for(lambda: self._newest or self._closed, IDLE)
                 if self._closed:
                     return
-                revision, _, graph, targets, held = self._newest
-                self._newest = None
+                newest, self._newest = self._newest, None
+            if newest is None:
+                heap.give_back()
+                continue
+            revision, _, graph, targets, held = newest
             try:
                 ended = self._compute(revision, graph, targets, held)
             except Exception as error:  # a fault of the program's own must not end the thread
