@@ -28,9 +28,6 @@ PREVIEW = 0.8e6
 REST = 0.15
 """Seconds without an edit after which the full result is computed."""
 
-IDLE = 5.0
-"""Seconds without an edit after which memory that lies free is given back."""
-
 STEPS = 10_000
 """Steps of undo that are kept: graphs share what did not change, so each is a few kB."""
 
@@ -226,7 +223,7 @@ class Document:
     def _work(self) -> None:
         while True:
             with self._mail:
-                self._mail.wait_for(lambda: self._newest or self._closed, IDLE)
+                self._mail.wait_for(lambda: self._newest or self._closed, heap.IDLE)
                 if self._closed:
                     return
                 newest, self._newest = self._newest, None

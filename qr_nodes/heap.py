@@ -19,6 +19,9 @@ TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 KEPT = 512 << 20
 """Bytes that may lie free at the heap's end: what a picture of 24 MP needs on its way."""
 
+IDLE = 5.0
+"""Seconds without work after which what lives on, such as the window, should `give_back`."""
+
 
 def keep() -> None:
     """Let all threads of this process share one heap that keeps what is freed.

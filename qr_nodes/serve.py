@@ -54,8 +54,6 @@ from qr_nodes.serve_door import FAILED, Connection, Door, Limits, Refusal
 
 GRACE = 10
 """Seconds that pictures under way have to get done when the service is stopped."""
-IDLE = 5.0
-"""Seconds after the last picture until memory that lies free is given back."""
 STEP = 1 << 18
 """Bytes of an answer that are handed on at once, so that a slow reader is waited for."""
 FORMATS = {"png": "image/png", "webp": "image/webp"}
@@ -121,6 +119,7 @@ class Service:
         self.pool = ThreadPoolExecutor(limits.at_once, "qr-nodes request")
         self.ids = itertools.count(1)
         self.pictures = 0
+        self.resting: asyncio.TimerHandle | None = None
         self.typical = 1.0  # seconds for a picture, of late
 
     def close(self) -> None:
@@ -141,7 +140,9 @@ class Service:
             yield
         finally:
             self.pictures -= 1
-            asyncio.get_running_loop().call_later(IDLE, self._rest)
+            if self.resting is not None:
+                self.resting.cancel()
+            self.resting = asyncio.get_running_loop().call_later(heap.IDLE, self._rest)
 
     def _rest(self) -> None:
         if not self.pictures:

@@ -278,6 +278,7 @@ def watch(
             return batch.do(picture, room, next(numbers), stopped=stop.at_once)
 
         last, pause, trouble = -NEVER, 0.0, set()
+        worked = NEVER  # when a picture was last in; then memory is given back, once
         while flying or not stop.asked:
             now = time.monotonic()
             if not stop.asked and (now - last >= every or (bell.touched and now - last >= pause)):
@@ -293,11 +294,15 @@ def watch(
                     future = pool.submit(do, picture)
                     flying[future] = picture
                     future.add_done_callback(lambda future: bell.rung.set())
+            if flying:
+                worked = now
+            elif now - worked >= heap.IDLE:
+                heap.give_back()
+                worked = NEVER
             for future in [future for future in flying if future.done()]:
                 _settle(watch, flying.pop(future), future, tell)
             due = watch.due() - now if len(flying) < jobs else POLL
-            if not bell.rung.wait(min(POLL, max(due, 0.01))) and not flying:
-                heap.give_back()
+            bell.rung.wait(min(POLL, max(due, 0.01)))
             bell.rung.clear()
 
 

@@ -189,7 +189,7 @@ def test_closing_ends_what_is_being_computed(stubs):
 def test_at_rest_memory_is_given_back_and_an_edit_is_still_computed(document, monkeypatch):
     rests = threading.Semaphore(0)
     monkeypatch.setattr("qr_nodes.heap.give_back", rests.release)
-    monkeypatch.setattr("qr_nodes.document.IDLE", 0.02)
+    monkeypatch.setattr("qr_nodes.heap.IDLE", 0.02)
     document.set_param("add", "amount", 3)  # the thread waits anew
     assert document.settle() and rests.acquire(timeout=20) and rests.acquire(timeout=20)
     document.set_param("add", "amount", 4)

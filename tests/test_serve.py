@@ -555,19 +555,21 @@ def test_memory_does_not_grow_with_the_number_of_pictures(edges, tmp_path):
 def test_memory_is_given_back_when_no_picture_is_in(monkeypatch):
     rests = []
     monkeypatch.setattr("qr_nodes.heap.give_back", lambda: rests.append(service.pictures))
-    monkeypatch.setattr("qr_nodes.serve.IDLE", 0.05)
+    monkeypatch.setattr("qr_nodes.heap.IDLE", 0.05)
     service = Service({}, Limits())
 
-    async def two():
+    async def three():
         with service.place():
             with service.place():
                 pass
             await asyncio.sleep(0.2)
             assert not rests
+        with service.place():
+            pass
         await asyncio.sleep(0.2)
 
     try:
-        asyncio.run(two())
+        asyncio.run(three())
     finally:
         service.close()
     assert rests == [0]

@@ -462,7 +462,7 @@ def test_at_rest_the_memory_of_pictures_is_given_back(watching, inbox):
         return int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20
 
     large = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
-    with watching(before="from qr_nodes import heap; heap.keep()") as watch:
+    with watching(before="from qr_nodes import heap; heap.keep(); heap.IDLE = 0.5") as watch:
         picture(inbox / "small.jpg")
         watch.wait_for(1)
         before, most = held(), 0
