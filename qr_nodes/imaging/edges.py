@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+Box = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 GRAIN = 1 << 17
 """Pixels that are filtered at once: so few that all their planes stay in the cache."""
 
 STILL = 1e-4
 """Variance of a matte in whose window nothing happens."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A box of the picture, and what its windows hold.
+
+    Attributes
+    ----------
+    box : in the picture
+    padded : the same with all around it that the filter looks at
+    inner : where `box` lies in `padded`
+    place : where its pixels are in what is held flat
+    mean, lower, scale : three (h, w) float32 over `padded`
+        Of the colours their mean, and their covariance as LDLᵀ: three of L, three of 1 / D.
+    """
+
+    box: Box
+    padded: Box
+    inner: Box
+    place: slice
+    mean: np.ndarray
+    lower: tuple[np.ndarray, ...]
+    scale: np.ndarray
 
 
 class ColorLines:
@@ -30,6 +58,9 @@ class ColorLines:
         Colour variance below which a window counts as flat.
     checkpoint : callable
         Called about every ms, here and when a matte is filtered.
+    boxes : rows and columns, none of which overlap
+        Where answers are wanted; elsewhere they are 0. By default all over. What is held flat
+        (n,) is their pixels, one box after the other.
 
     References
     ----------
@@ -44,35 +75,34 @@ class ColorLines:
         radius: int,
         epsilon: float,
         checkpoint: Callable[[], None] = lambda: None,
+        boxes: Iterable[Box] | None = None,
     ):
         self.guide, self.radius, self.checkpoint = guide, radius, checkpoint
-        self.mean = np.empty_like(guide)
-        self.lower, self.scale = np.empty_like(guide), np.empty_like(guide)
-        for rows, padded, inner in self._strips(radius):
-            mean, *factors = self._factors(guide[:, padded], np.float32(epsilon))
-            self.mean[:, rows] = mean[:, inner]
-            for whole, part in zip((self.lower, self.scale), factors, strict=True):
-                for plane, values in zip(whole, part, strict=True):
-                    plane[rows] = values[inner]
+        self.parts, self.count = [], 0
+        for box in self._strips() if boxes is None else boxes:
+            checkpoint()
+            self.parts.append(self._part(box, np.float32(epsilon)))
+            self.count = self.parts[-1].place.stop
 
-    def _strips(self, halo: int) -> Iterator[tuple[slice, slice, slice]]:
-        """Give rows, the same with what is around them, and where they lie in it."""
+    def _strips(self) -> Iterator[Box]:
         height, width = self.guide.shape[1:]
-        step = max(GRAIN // width, 4 * halo)
+        step = max(GRAIN // width, 8 * self.radius)
         for top in range(0, height, step):
-            self.checkpoint()
-            bottom, above = min(top + step, height), max(top - halo, 0)
-            yield (
-                slice(top, bottom),
-                slice(above, min(bottom + halo, height)),
-                slice(top - above, bottom - above),
-            )
+            yield slice(top, min(top + step, height)), slice(0, width)
 
-    def _factors(self, guide: np.ndarray, epsilon: np.float32):
-        """Give windows' mean colours and their covariance as LDLᵀ: three of L, three of 1 / D.
-
-        In single precision its determinant would be all rounding.
-        """
+    def _part(self, box: Box, epsilon: np.float32) -> _Part:
+        """Find what a box's windows hold. In single precision a determinant is all rounding."""
+        around, area = 2 * self.radius, math.prod(side.stop - side.start for side in box)
+        place = slice(self.count, self.count + area)
+        padded = tuple(
+            slice(max(side.start - around, 0), min(side.stop + around, length))
+            for side, length in zip(box, self.guide.shape[1:], strict=True)
+        )
+        inner = tuple(
+            slice(side.start - wide.start, side.stop - wide.start)
+            for side, wide in zip(box, padded, strict=True)
+        )
+        guide = self.guide[:, *padded]
         mean = self.blur(guide)
         r, g, b = guide
         rr, gg, bb = self.blur(guide * guide) - mean * mean + epsilon
@@ -83,7 +113,8 @@ class ColorLines:
         gb -= rg * rb_rr
         gb_gg = gb / gg
         bb -= rb * rb_rr + gb * gb_gg
-        return mean, (rg_rr, rb_rr, gb_gg), (1 / rr, 1 / gg, 1 / bb)
+        scale = 1 / np.stack((rr, gg, bb))
+        return _Part(box, padded, inner, place, mean, (rg_rr, rb_rr, gb_gg), scale)
 
     def blur(self, planes: np.ndarray) -> np.ndarray:
         """Average each of (n, H, W) planes over the windows."""
@@ -108,46 +139,65 @@ class ColorLines:
         return out[:4], np.subtract(1, out[4])
 
     def _all(self, matte: np.ndarray, planes: int) -> np.ndarray:
-        out = np.empty((planes, *matte.shape), np.float32)
-        for rows, padded, inner in self._strips(2 * self.radius):
-            out[:, rows] = self._lines(matte, padded, planes)[:, inner]
+        out = np.zeros((planes, *matte.shape), np.float32)
+        for part in self.parts:
+            out[:, *part.box] = self._lines(matte, part, planes)[:, *part.inner]
         return out
 
     def __call__(self, matte: np.ndarray) -> np.ndarray:
         """Filter a matte (H, W)."""
-        out = np.empty(matte.shape, np.float32)
-        for rows, padded, inner in self._strips(2 * self.radius):
-            out[rows] = on_lines(self._lines(matte, padded)[:, inner], self.guide[:, rows])
+        out = np.zeros(matte.shape, np.float32)
+        self.spread(self.filtered(matte), out)
         return out
 
-    def _lines(self, matte: np.ndarray, rows: slice, planes: int = 4) -> np.ndarray:
-        """Give the coefficients in `rows`, true but for the outermost 2 · radius rows.
+    def filtered(self, matte: np.ndarray) -> np.ndarray:
+        """Filter a matte (H, W); give it flat."""
+        out = np.empty(self.count, np.float32)
+        for part in self.parts:
+            lines = self._lines(matte, part)[:, *part.inner]
+            out[part.place] = on_lines(lines, self.guide[:, *part.box]).ravel()
+        return out
 
-        A fifth plane is what part of the matte's variance they leave unexplained.
+    def flat(self, plane: np.ndarray) -> np.ndarray:
+        """Give the boxes' pixels of a plane (H, W), flat."""
+        out = np.empty(self.count, np.float32)
+        for part in self.parts:
+            out[part.place] = plane[part.box].ravel()
+        return out
+
+    def spread(self, flat: np.ndarray, plane: np.ndarray) -> None:
+        """Put into the boxes of a plane (H, W) what is held flat."""
+        for part in self.parts:
+            plane[part.box] = flat[part.place].reshape(plane[part.box].shape)
+
+    def _lines(self, matte: np.ndarray, part: _Part, planes: int = 4) -> np.ndarray:
+        """Give the coefficients over a part, true but for the outermost 2 · radius px.
+
+        A fifth plane is what share of the matte's variance they leave unexplained.
         """
-        matte, color_mean = matte[rows], self.mean[:, rows]
+        self.checkpoint()
+        matte = matte[part.padded]
         lines = np.empty((planes, *matte.shape), np.float32)
-        np.multiply(self.guide[:, rows], matte, out=lines[:3])
+        np.multiply(self.guide[:, *part.padded], matte, out=lines[:3])
         lines[3] = matte
         if planes > 4:
             np.multiply(matte, matte, out=lines[4])
         lines = self.blur(lines)
         slopes, mean = lines[:3], lines[3]
         r, g, b = slopes
-        slopes -= color_mean * mean
-        lower, scale = self.lower[:, rows], self.scale[:, rows]
-        g -= lower[0] * r
-        b -= lower[1] * r
-        b -= lower[2] * g
+        slopes -= part.mean * mean
+        g -= part.lower[0] * r
+        b -= part.lower[1] * r
+        b -= part.lower[2] * g
         if planes > 4:
             varies = np.maximum(lines[4] - mean * mean, 0)
-            left = varies - np.einsum("chw,chw,chw->hw", slopes, slopes, scale)
+            left = varies - np.einsum("chw,chw,chw->hw", slopes, slopes, part.scale)
             np.divide(np.clip(left, 0, varies), varies + np.float32(STILL), out=lines[4])
-        slopes *= scale
-        g -= lower[2] * b
-        r -= lower[0] * g
-        r -= lower[1] * b
-        for slope, color in zip(slopes, color_mean, strict=True):
+        slopes *= part.scale
+        g -= part.lower[2] * b
+        r -= part.lower[0] * g
+        r -= part.lower[1] * b
+        for slope, color in zip(slopes, part.mean, strict=True):
             mean -= slope * color
         return self.blur(lines)
 

@@ -9,12 +9,12 @@ full picture, only take over the coefficients of the colour lines, as in the fas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
-from qr_nodes.imaging.edges import GRAIN, ColorLines, on_lines
+from qr_nodes.imaging.edges import GRAIN, Box, ColorLines, on_lines
 from qr_nodes.imaging.foreground import SCALE, colors_apart, tiles_that_hold
 from qr_nodes.imaging.strips import strips
 
@@ -32,6 +32,13 @@ FLAT = 1e-6
 
 SIDE = 128
 """Side of the tiles in which the full picture is gone through, px."""
+
+CELL = 64
+"""Side of the tiles in which a level is solved, px of that level."""
+
+MARGIN = 6
+"""How far from the band, in the same px, the solution looks for what moves. What is farther away
+is sure, and its weight would keep it where it is."""
 
 HOLD = 100.0
 """Weight of a sure pixel; that of the picture's colour lines is 1."""
@@ -116,18 +123,20 @@ def refined_alpha(
         believed = believed * (1 - _shrunk(doubted[box], step, checkpoint))
     target, weight = _wanted(picture, matte, band, trust, believed, checkpoint)
     lines = _solve(picture, target, weight, checkpoint)
-    # From here on the lines give the matte with its ends cut off, of a colour's own numbers.
-    lines[3] -= np.float32(0.5 * contrast)
-    lines *= np.float32(1 / (1 - contrast))
-    lines[:3] *= np.float32(1 / SCALE[color.dtype])
-    lines = cv2.copyMakeBorder(cv2.merge(list(lines)), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     del picture, target, weight  # so that they are not there together with what follows
     alpha = _decided(guess, checkpoint)
     for y, x in corners:
         checkpoint()
         tile = slice(y, y + SIDE), slice(x, x + SIDE)
-        cells = lines[(y - top) // step :, (x - left) // step :]
-        found = _taken_over(cells, step, color[tile])
+        seen = cv2.split(color[tile])
+        height, width = seen[0].shape
+        within = slice(y - top, y - top + height), slice(x - left, x - left + width)
+        cells = _cells(lines, within, step)
+        # Of a colour's own numbers, and with the matte's ends cut off.
+        cells[:3] *= np.float32(1 / SCALE[color.dtype])
+        cells[3] -= np.float32(0.5 * contrast)
+        cells *= np.float32(1 / (1 - contrast))
+        found = _taken_over(cells, step, seen)
         np.copyto(alpha[tile], np.clip(found, 0, 1, out=found), where=unsure[tile].view(bool))
     return alpha
 
@@ -141,16 +150,28 @@ def _decided(guess: np.ndarray, checkpoint: Callable[[], None]) -> np.ndarray:
     return alpha
 
 
-def _taken_over(lines: np.ndarray, step: int, color: np.ndarray) -> np.ndarray:
-    """Give the matte of `color` (h, w, 3) on lines of it found at 1 / `step` of its size.
+def _cells(lines: np.ndarray, box: Box, step: int) -> np.ndarray:
+    """Cut out a copy of the lines that a box takes over, `step` as large: one more all around.
 
-    `lines` (h / step, w / step, 4) begins one cell above and left of the picture.
+    Beyond the picture its border goes on.
     """
-    height, width = color.shape[:2]
-    lines = lines[: -(-height // step) + 2, : -(-width // step) + 2]
-    grown = cv2.resize(lines, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-    grown = grown[step : step + height, step : step + width]
-    return on_lines(cv2.split(grown), cv2.split(color))
+    inner, beyond = [], [(0, 0)]
+    for side, length in zip(box, lines.shape[1:], strict=True):
+        first, last = side.start // step, -(-side.stop // step)
+        inner.append(slice(max(first - 1, 0), last + 1))
+        beyond.append((int(first == 0), int(last == length)))
+    cells = lines[:, *inner].copy()
+    return np.pad(cells, beyond, "edge") if any(map(any, beyond)) else cells
+
+
+def _taken_over(cells: np.ndarray, step: int, color: Sequence[np.ndarray]) -> np.ndarray:
+    """Give the matte of three planes (h, w) of colour on lines found at 1 / `step` of their size.
+
+    `cells` (4, h / step, w / step) have one more all around.
+    """
+    height, width = color[0].shape
+    grown = (cv2.resize(c, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) for c in cells)
+    return on_lines([c[step : step + height, step : step + width] for c in grown], color)
 
 
 def _step(shape: tuple[int, int]) -> int:
@@ -248,49 +269,84 @@ def _solve(picture, target, weight, checkpoint) -> np.ndarray:
         target = product / weight
         picture = np.stack([_shrunk(x, 2) for x in picture])
         levels.append((picture, target, weight))
-    matte, lines = target, None
+    lines = None
     for steps, (picture, target, weight) in zip(
         STEPS[len(levels) - 1 :: -1], levels[::-1], strict=True
     ):
-        if lines is not None:
-            matte = np.clip(on_lines(_doubled(lines, target.shape), picture), 0, 1)
-        filtered = ColorLines(picture, 2, FLAT, checkpoint)
-        matte = _descend(filtered, target, weight, matte, steps)
+        near, matte = _near(weight), target.copy()
+        boxes = _boxes(near)
+        for box in () if lines is None else boxes:
+            begun = _taken_over(_cells(lines, box, 2), 2, picture[:, *box])
+            np.copyto(matte[box], np.clip(begun, 0, 1, out=begun), where=near[box].view(bool))
+        filtered = ColorLines(picture, 2, FLAT, checkpoint, boxes)
+        _descend(filtered, target, weight, matte, steps)
         lines = filtered.coefficients(matte)
     return lines
 
 
-def _descend(filtered, target, weight, matte, steps) -> np.ndarray:
-    """Take `steps` of conjugate gradients, each pixel scaled by its own weight."""
-    hold = 1 + weight
+def _near(weight: np.ndarray) -> np.ndarray:
+    """Mark, as uint8, what is not sure and what lies around it: elsewhere nothing moves."""
+    unsure = (weight < HOLD).view(np.uint8)
+    square = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
+    return cv2.dilate(unsure, square).reshape(unsure.shape)
 
-    def laplacian(x):
-        product = hold * x
-        product -= filtered(x)
+
+def _boxes(near: np.ndarray) -> list[Box]:
+    """Give boxes that hold all that is marked: rows of tiles, those next to each other as one.
+
+    All of what fits the cache is one box.
+    """
+    height, width = near.shape
+    if near.size <= GRAIN:
+        return [(slice(0, height), slice(0, width))]
+    runs: list[list[int]] = []
+    for y, x in tiles_that_hold(near, CELL).tolist():
+        if runs and runs[-1][0] == y and x == runs[-1][2]:
+            runs[-1][2] += CELL
+        else:
+            runs.append([y, x, x + CELL])
+    return [
+        (slice(y, min(y + CELL, height)), slice(left, min(right, width))) for y, left, right in runs
+    ]
+
+
+def _descend(filtered: ColorLines, target, weight, matte, steps: int) -> None:
+    """Take `steps` of conjugate gradients, each pixel scaled by its own weight.
+
+    Changes `matte` (h, w) in the filter's boxes; what lies around them stays.
+    """
+    found, hold = filtered.flat(matte), filtered.flat(weight)
+
+    def laplacian(flat, plane):
+        """Give the product with L and the weights; `plane` has what lies around the boxes."""
+        filtered.spread(flat, plane)
+        product = hold * flat
+        product -= filtered.filtered(plane)
         return product
 
-    rest = weight * target
-    rest -= laplacian(matte)
-    way = rest / hold
+    rest = hold * filtered.flat(target)
+    hold += 1
+    rest -= laplacian(found, matte)
+    way, around = rest / hold, np.zeros_like(matte)
     size = _dot(rest, way)
     for _ in range(steps):
         if size < 1e-9:
             break
-        climb = laplacian(way)
+        climb = laplacian(way, around)
         length = np.float32(size / max(_dot(way, climb), 1e-12))
-        matte = matte + length * way
+        found += length * way
         climb *= length
         rest -= climb
         scaled = np.divide(rest, hold, out=climb)
         before, size = size, _dot(rest, scaled)
         way *= np.float32(size / before)
         way += scaled
-    return matte
+    filtered.spread(found, matte)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     """Give the sum of a · b, the same on any machine: BLAS shares it among its threads."""
-    return float(np.einsum("ij,ij->i", a, b).sum(dtype=np.float64))
+    return float(np.multiply(a, b).sum(dtype=np.float64))
 
 
 def _doubled(planes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

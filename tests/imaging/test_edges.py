@@ -69,6 +69,32 @@ def test_strips_leave_no_seam(monkeypatch):
     np.testing.assert_allclose(filtered(), whole, atol=1e-4)
 
 
+def test_boxes_give_what_the_whole_picture_gives_there_and_nothing_elsewhere():
+    guide, matte = noise(3, 137, 153), noise(137, 153, seed=1)
+    boxes = [
+        (slice(0, 64), slice(0, 40)),  # a corner of the picture
+        (slice(0, 64), slice(40, 41)),  # next to it, one pixel wide
+        (slice(64, 128), slice(70, 100)),
+        (slice(128, 137), slice(100, 153)),  # the opposite corner
+    ]
+    whole, some = (ColorLines(guide, 2, 1e-3, boxes=part) for part in (None, boxes))
+    inside = np.zeros((137, 153), bool)
+    for box in boxes:
+        inside[box] = True
+
+    def answers(lines):
+        return np.stack([lines(matte), *lines.coefficients(matte), *lines.told(matte)[0]])
+
+    np.testing.assert_allclose(answers(some)[:, inside], answers(whole)[:, inside], atol=1e-4)
+    assert not answers(some)[:, ~inside].any()
+
+    flat, back = some.flat(matte), np.zeros_like(matte)
+    assert flat.shape == (inside.sum(),)
+    some.spread(flat, back)
+    np.testing.assert_array_equal(back, matte * inside)
+    np.testing.assert_array_equal(some.flat(some(matte)), some.filtered(matte))
+
+
 def test_checkpoints_come_with_every_strip(monkeypatch):
     monkeypatch.setattr(edges, "GRAIN", 20 * 53)
     calls = []

@@ -62,6 +62,45 @@ def test_hair_before_a_photograph_is_found_from_a_trimap(hair):
     assert np.abs(found - alpha).sum() < 0.25 * np.abs(guess - alpha).sum()
 
 
+@pytest.fixture
+def boxes(monkeypatch):
+    """Solve each level in boxes, however small; gives those of each level as they come."""
+    made = []
+
+    def small(near):
+        made.append(_boxes(near))
+        return made[-1]
+
+    _boxes = matting._boxes
+    monkeypatch.setattr(matting, "GRAIN", 300)
+    monkeypatch.setattr(matting, "CELL", 16)
+    monkeypatch.setattr(matting, "_boxes", small)
+    return made
+
+
+@pytest.mark.parametrize("trust", [0, 0.3])
+@pytest.mark.parametrize("size", [(240, 320), (235, 307)])
+def test_solving_around_the_band_alone_gives_what_solving_all_of_it_gives(
+    hair, boxes, monkeypatch, trust, size
+):
+    picture, alpha = (x[: size[0], : size[1]] for x in hair)
+    guess, unsure = trimap(alpha, 3) if trust == 0 else (alpha, unsure_band(alpha, 2))
+    some = refined_alpha(picture, guess, unsure, trust)
+    finest = sum((y.stop - y.start) * (x.stop - x.start) for y, x in boxes[-1])
+    assert finest < 0.5 * unsure.size and len(boxes[-1]) > 5
+    monkeypatch.setattr(matting, "GRAIN", 10**6)
+    whole = refined_alpha(picture, guess, unsure, trust)
+    assert len(boxes[-1]) == 1
+    assert np.abs(some - whole).max() < 5e-4
+
+
+def test_a_band_that_vanishes_at_a_coarse_level_is_still_solved(boxes):
+    guess, unsure = np.zeros((400, 500), np.float32), np.zeros((400, 500), np.uint8)
+    unsure[200, 250] = 1
+    found = refined_alpha(np.full((400, 500, 3), 77, np.uint8), guess, unsure)
+    assert len(boxes) == len(matting.STEPS) and not found.any()
+
+
 @pytest.mark.parametrize("radius", [48, 66], ids=["missed", "filled"])
 def test_hair_that_the_matte_has_wrong_is_found_where_it_is_doubted(hair, radius):
     picture, alpha = hair
