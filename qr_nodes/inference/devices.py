@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pkgutil
 import re
 import sys
 import threading
@@ -177,8 +176,7 @@ def _plugins(there: set[str]) -> list[Device]:
 
     `there` are providers that need no plug-in.
     """
-    names = [m.name for m in pkgutil.iter_modules() if m.name.startswith(_PLUGIN_PREFIX)]
-    found = []
+    names, found = _installed(), []
     for module in names:
         id = module.removeprefix(_PLUGIN_PREFIX)
         found += _of_plugin(module, _PLUGINS.get(id, (id,))[0])
@@ -188,6 +186,15 @@ def _plugins(there: set[str]) -> list[Device]:
             reason = f"it needs the package {(_PLUGIN_PREFIX + id).replace('_', '-')}."
             found.append(Device(title, "gpu", provider, reason=reason))
     return sorted(found, key=lambda device: device.kind != "gpu")
+
+
+def _installed() -> list[str]:
+    """Give the modules that plug-ins are, by their folders' names: a look of 1 ms."""
+    names = set()
+    for folder in sys.path:
+        with contextlib.suppress(OSError):  # an archive, or not there
+            names.update(os.listdir(folder or "."))
+    return sorted(n for n in names if n.startswith(_PLUGIN_PREFIX) and n.isidentifier())
 
 
 def _of_plugin(module: str, title: str) -> list[Device]:
