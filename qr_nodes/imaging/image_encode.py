@@ -157,10 +157,10 @@ def _filtered_sub(rows: np.ndarray, step: int) -> np.ndarray:
 
 
 def _sample(data: np.ndarray, alone: bool) -> np.ndarray:
-    """Give some rows of a strip to try things on: the middle tenth, or all of a single one."""
+    """Give some rows of a strip to try things on: the middle twentieth, or all of a single one."""
     if alone:
         return data
-    return data[len(data) * 9 // 20 : len(data) * 11 // 20 + 1]
+    return data[len(data) * 19 // 40 : len(data) * 21 // 40 + 1]
 
 
 def _deflated(
