@@ -219,6 +219,7 @@ class NodeSpec:
     resumes : starts from what it gave the last time (`Job.before`)
     ahead : gets ready, from the parameters, what needs none of the inputs (loads a network) while
         these are still being computed. What goes wrong in it, the node itself meets again
+    check : raises what its parameters alone rule out, before any of the inputs is computed
     """
 
     id: str
@@ -235,6 +236,7 @@ class NodeSpec:
     reach: Callable[..., int | None] | None = None
     resumes: bool = False
     ahead: Callable[[Mapping[str, Any]], None] | None = None
+    check: Callable[[Mapping[str, Any]], None] | None = None
     takes_job: bool = False
 
     @property
@@ -289,6 +291,7 @@ def node(
     reach: Callable[..., int | None] | None = None,
     resumes: bool = False,
     ahead: Callable[[Mapping[str, Any]], None] | None = None,
+    check: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Callable[[Callable], Callable]:
     """Read a function's signature into a `NodeSpec`; the function is returned unchanged.
 
@@ -298,10 +301,11 @@ def node(
         As shown in menus.
     version : int
         Raise it whenever the same inputs would give other pixels.
-    full_scale, outside, reach, resumes, ahead
+    full_scale, outside, reach, resumes, ahead, check
         See `NodeSpec`.
     """
-    more = dict(full_scale=full_scale, outside=outside, reach=reach, resumes=resumes, ahead=ahead)
+    more = dict(full_scale=full_scale, outside=outside, reach=reach, resumes=resumes)
+    more |= dict(ahead=ahead, check=check)
 
     def read(fn: Callable) -> Callable:
         SPECS[fn.__name__] = _spec(fn, title, category, version, more)

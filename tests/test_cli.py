@@ -159,6 +159,15 @@ def test_the_report_is_json(edges, cut, tmp_path, capsys):
     assert {n["did"] for n in result["nodes"]} == {"ran"}
 
 
+@pytest.mark.parametrize("name", ["out.gif", "no/out.png", "out"])
+def test_an_output_that_cannot_be_is_said_before_anything_runs(edges, cut, tmp_path, capsys, name):
+    asked = ["run", edges, "-i", str(cut), "-o", str(tmp_path / name), "--json"]
+    assert main(asked) == 1
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert [(node["node"], node["did"]) for node in result["nodes"]] == [("export", "failed")]
+    assert name in result["error"]
+
+
 @pytest.mark.parametrize("ending", ["png", "webp", "tif", "avif", "jpg"])
 def test_the_names_ending_decides_the_format(edges, cut, tmp_path, ending):
     out = tmp_path / f"out.{ending}"

@@ -13,7 +13,7 @@ import pytest
 
 from qr_nodes.cache import Cache, Disk
 from qr_nodes.engine import Engine, RunRequest
-from qr_nodes.errors import Cancelled
+from qr_nodes.errors import Cancelled, ParamError
 from qr_nodes.graph import Graph
 from qr_nodes.node import SPECS, Job, Param, node
 from qr_nodes.types import Cutout
@@ -55,6 +55,28 @@ def test_undo_redo_and_going_back_to_a_value_execute_nothing(stubs, engine):
     for graph in (before, after, after.set_param("add", "amount", 1)):
         ask(engine, graph, "add2")
     assert stubs.taken() == []
+
+
+def test_what_its_parameters_rule_out_fails_a_node_before_anything_runs(stubs, engine):
+    def check(params):
+        if params["amount"] > 5:
+            raise ParamError("it is too much.", "amount", "Use less.")
+
+    picky = replace(stubs.specs["add"], id="picky", check=check)
+    graph = stubs.graph("source", "add").add(picky, "picky", amount=9).connect("add", "picky")
+    graph = graph.add(stubs.specs["add"], "after").connect("picky", "after")
+    graph = graph.add(stubs.specs["add"], "beside", amount=2).connect("source", "beside")
+    outcome, events = ask(engine, graph, "after")
+    assert str(outcome.errors["picky"]) == "picky: amount: it is too much. Use less."
+    assert "blocked by 'picky'" in str(outcome.errors["after"])
+    assert stubs.taken() == [] and "started" not in [event.kind for event in events]
+
+    outcome, _ = ask(engine, graph, "after", "beside")
+    assert outcome.executed == ["source", "beside"]
+    outcome, _ = ask(engine, graph.change("picky", bypass=True), "after")
+    assert outcome.errors == {} and outcome.executed == ["add", "after"]
+    outcome, _ = ask(engine, graph.set_param("picky", "amount", 5), "after")
+    assert outcome.errors == {} and outcome.executed == ["picky", "after"]
 
 
 def test_of_two_sources_side_by_side_one_may_fail_before_the_other_lands(stubs, engine):

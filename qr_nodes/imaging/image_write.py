@@ -62,6 +62,22 @@ def format_of(path: str | os.PathLike) -> str:
     return FORMATS[ending]
 
 
+def check_target(path: str) -> None:
+    """Raise what `write_image` would of a path whatever the picture: WriteError.
+
+    The ending is unknown, the folder does not exist, or what is there is no file.
+    """
+    format_of(path)
+    try:
+        target = _target(Path(path))
+        _check_target(target, overwrite=True)
+        target.parent.stat()
+    except _Refused as refused:
+        raise WriteError(refused.args[0], path, refused.args[1]) from None
+    except OSError as error:
+        raise WriteError(*_why(error, path)) from error
+
+
 def write_image(
     cutout: Cutout,
     target: str | os.PathLike | BinaryIO,
@@ -324,15 +340,21 @@ def _flushed(file: BinaryIO) -> Iterator[BinaryIO]:
 @contextmanager
 def _replacing(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` once it is complete, or leaves no trace."""
-    try:
-        target = Path(os.path.realpath(path))  # through a link, not over it
-        os.fsencode(target)
-    except ValueError as error:
-        raise _Refused("a file cannot be called so.", "Give another name.") from error
+    target = _target(path)
     _check_target(target, overwrite)
     with replacing(target) as file:
         yield file
         _check_target(target, overwrite)
+
+
+def _target(path: Path) -> Path:
+    """Give the file that a path means: through a link, not over it."""
+    try:
+        target = Path(os.path.realpath(path))
+        os.fsencode(target)
+    except ValueError as error:
+        raise _Refused("a file cannot be called so.", "Give another name.") from error
+    return target
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from qr_nodes.errors import ParamError
-from qr_nodes.imaging.image_io import write_image
+from qr_nodes.imaging.image_io import check_target, write_image
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Written
 
 
-@node("Export", category="File", version=2, full_scale=True)
+def _check(params: Mapping[str, Any]) -> None:
+    if not params["path"]:
+        raise ParamError("no file is named.", "export.path", "Choose where to write.")
+    check_target(params["path"])
+
+
+@node("Export", category="File", version=2, full_scale=True, check=_check)
 def export(
     cutout: Cutout,
     *,
@@ -74,8 +81,7 @@ def export(
     WriteError
         The ending is unknown, the format cannot hold the picture, or the file cannot be written.
     """
-    if not path:
-        raise ParamError("no file is named.", "export.path", "Choose where to write.")
+    _check({"path": path})
     write_image(
         cutout,
         path,

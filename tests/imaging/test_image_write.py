@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from qr_nodes.errors import Cancelled, WriteError
-from qr_nodes.imaging.image_io import format_of, read_image, write_image
+from qr_nodes.imaging.image_io import check_target, format_of, read_image, write_image
 from qr_nodes.types import Cutout, Source, opaque
 
 H, W = 37, 53
@@ -296,6 +296,12 @@ def test_faults_of_the_target_are_one_sentence_and_leave_nothing(tmp_path):
         with pytest.raises(WriteError) as caught:
             write_image(picture(), tmp_path / name, **options)
         assert str(caught.value).startswith(f"{tmp_path / name}: {text}")
+        if not options:
+            with pytest.raises(WriteError) as known:
+                check_target(str(tmp_path / name))
+            assert str(known.value) == str(caught.value)
+    check_target(str(tmp_path / "there.png"))
+    check_target(str(tmp_path / "new.webp"))
     assert (tmp_path / "there.png").read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == ["folder.png", "there.png"]
 
