@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import signal
 import socket
 import struct
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import requests
 from PIL import Image
@@ -537,11 +537,9 @@ def test_being_stopped_does_not_wait_for_ever(edges, tmp_path, sign):
         assert server.process.returncode == 0 and server.marks("cancelled") == 1
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_memory_does_not_grow_with_the_number_of_pictures(edges, tmp_path):
     def resident() -> int:
-        pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return psutil.Process(server.process.pid).memory_info().rss
 
     picture = png(1500, 1000)
     with serving(tmp_path / "s", edges, "--queue", "20") as server, ThreadPoolExecutor(6) as pool:

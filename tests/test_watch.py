@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -458,8 +459,7 @@ def test_a_picture_is_ready_once_it_has_not_changed_for_a_while(inbox, out):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's heap")
 def test_at_rest_the_memory_of_pictures_is_given_back(watching, inbox):
     def held() -> int:
-        pages = Path(f"/proc/{watch.process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20
+        return psutil.Process(watch.process.pid).memory_info().rss >> 20
 
     large = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
     with watching(before="from qr_nodes import heap; heap.keep(); heap.IDLE = 0.5") as watch:

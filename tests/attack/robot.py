@@ -31,6 +31,7 @@ from qr_nodes.__main__ import tune
 tune()  # as the command does
 
 import numpy as np  # noqa: E402
+import psutil  # noqa: E402
 
 from qr_nodes.graph import Graph  # noqa: E402
 
@@ -505,10 +506,7 @@ def memory() -> float:
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise LookupError("VmRSS")
+    return psutil.Process().memory_info().rss / (1 << 20)
 
 
 def pictures(folder: Path, only: int | None = None, shade: float = 0.5) -> list[Path]:

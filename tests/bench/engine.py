@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 
 from qr_nodes import heap
 from qr_nodes.__main__ import tune
@@ -267,10 +268,7 @@ def reopening(file: str, folder: Path) -> None:
 
 def memory(file: str, tweaks: int) -> None:
     def resident() -> float:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+        return psutil.Process().memory_info().rss / (1 << 20)
 
     budget = 1536 << 20
     engine = Engine(Cache(budget), shrink=shrink)
