@@ -36,6 +36,9 @@ SIDE = 128
 CELL = 64
 """Side of the tiles in which a level is solved, px of that level."""
 
+MOST = 0.6
+"""Share of tiles to be solved from which the whole level is."""
+
 MARGIN = 6
 """How far from the band, in the same px, the solution looks for what moves. What is farther away
 is sure, and its weight would keep it where it is."""
@@ -294,19 +297,23 @@ def _near(weight: np.ndarray) -> np.ndarray:
 def _boxes(near: np.ndarray) -> list[Box]:
     """Give boxes that hold all that is marked: rows of tiles, those next to each other as one.
 
-    All of what fits the cache is one box.
+    Where most is marked, and where all fits the cache, whole rows cost less.
     """
     height, width = near.shape
-    if near.size <= GRAIN:
-        return [(slice(0, height), slice(0, width))]
-    runs: list[list[int]] = []
-    for y, x in tiles_that_hold(near, CELL).tolist():
-        if runs and runs[-1][0] == y and x == runs[-1][2]:
-            runs[-1][2] += CELL
-        else:
-            runs.append([y, x, x + CELL])
+    tiles = tiles_that_hold(near, CELL)
+    if near.size <= GRAIN or len(tiles) * CELL**2 > MOST * near.size:
+        rows = max(GRAIN // width // CELL, 1) * CELL
+        runs = [[y, rows, 0, width] for y in range(0, height, rows)]
+    else:
+        runs = []
+        for y, x in tiles.tolist():
+            if runs and runs[-1][0] == y and x == runs[-1][3]:
+                runs[-1][3] += CELL
+            else:
+                runs.append([y, CELL, x, x + CELL])
     return [
-        (slice(y, min(y + CELL, height)), slice(left, min(right, width))) for y, left, right in runs
+        (slice(y, min(y + rows, height)), slice(left, min(right, width)))
+        for y, rows, left, right in runs
     ]
 
 
