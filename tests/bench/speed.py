@@ -6,6 +6,9 @@
 Photographs of 0.5, 12 and 24 MP are made by enlarging one of scikit-image's and adding grain.
 
 cold         a new process from the picture to the PNG, with no result kept from before
+floor        at 0.5 MP, a new process that imports numpy, OpenCV and onnxruntime, reads the picture,
+             asks the network once and writes the answer, and nothing else: no program made of
+             these packages takes less
 warm         the next picture in a process that has loaded all it needs
 chain        the mission's eight nodes on the next picture in a process that has loaded all it
              needs, inference, Load and Export aside; memory is all of the process's, in bytes
@@ -37,10 +40,24 @@ from qr_nodes.resources import cache_folder
 
 SIZES = {"0.5 MP": (816, 612), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
 
-PARTS = ("cold", "warm", "chain", "foreground", "matting")
+PARTS = ("cold", "floor", "warm", "chain", "foreground", "matting")
 
 BAND = 6
 """Half the width of what is unsure in the trimaps, px: what the preset `standard` asks."""
+
+FLOOR = """
+import os, sys
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+import cv2, numpy as np, onnxruntime
+options = onnxruntime.SessionOptions()
+options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+network = onnxruntime.InferenceSession(sys.argv[1], options, ["CPUExecutionProvider"])
+picture = cv2.imread(sys.argv[2])
+square = cv2.resize(picture, (320, 320)).transpose(2, 0, 1)[None] / np.float32(255)
+matte = network.run(None, {network.get_inputs()[0].name: square})[0][0, 0]
+alpha = np.uint8(cv2.resize(matte, picture.shape[1::-1]) * 255)
+cv2.imwrite(sys.argv[3], np.dstack([picture, alpha]))
+"""
 
 WARM = """
 import json, sys, time
@@ -162,20 +179,34 @@ def row(what: str, ours: list[float], theirs: list[float], unit: str) -> None:
 
 def cold(pictures: dict, quality: str, rounds: int, command: Path, env: dict, folder: Path):
     """Compare whole processes: wall, CPU, peak memory and the size of the file."""
-    setting = ["-s", f"segment.quality={quality}"]
     out, other = folder / "ours.png", folder / "rembg.png"
     for name, (path, *_) in pictures.items():
-        ours, theirs = [], []
         mine = [sys.executable, "-m", "qr_nodes", "run", "standard", "-i", path, "-o", out]
-        for _ in range(rounds + 1):  # the first fills the system's caches
-            forget(folder)
-            ours.append(run([*map(str, mine), *setting], env))
-            theirs.append(run([str(command), "i", "-m", "u2netp", str(path), str(other)], env))
-        for place, (what, unit) in enumerate((("wall", "s"), ("CPU", "s"), ("memory", "MiB"))):
-            columns = [[one[place] for one in runs[1:]] for runs in (ours, theirs)]
-            row(f"cold, {quality}, {name}: {what}", *columns, unit)
+        mine += ["-s", f"segment.quality={quality}"]
+        theirs = [command, "i", "-m", "u2netp", path, other]
+        processes(f"cold, {quality}, {name}", mine, theirs, rounds, env, folder)
         sizes = [[file.stat().st_size / 2**20] for file in (out, other)]
         row(f"cold, {quality}, {name}: file", *sizes, "MiB")
+
+
+def floor(pictures: dict, rounds: int, command: Path, weights: Path, env: dict, folder: Path):
+    """Compare a process that does what no other can do without."""
+    path, out = pictures["0.5 MP"][0], folder / "rembg.png"
+    mine = [sys.executable, "-c", FLOOR, weights, path, folder / "floor.png"]
+    theirs = [command, "i", "-m", "u2netp", path, out]
+    processes("floor, 0.5 MP", mine, theirs, rounds, env, folder)
+
+
+def processes(what: str, mine: list, theirs: list, rounds: int, env: dict, folder: Path) -> None:
+    """Run two commands in turn and print how they compare: wall, CPU and peak memory."""
+    ours, other = [], []
+    for _ in range(rounds + 1):  # the first fills the system's caches
+        forget(folder)
+        ours.append(run(list(map(str, mine)), env))
+        other.append(run(list(map(str, theirs)), env))
+    for place, (name, unit) in enumerate((("wall", "s"), ("CPU", "s"), ("memory", "MiB"))):
+        columns = [[one[place] for one in runs[1:]] for runs in (ours, other)]
+        row(f"{what}: {name}", *columns, unit)
 
 
 def warm(pictures: dict, quality: str, rounds: int, interpreter: Path, env: dict, folder: Path):
@@ -312,9 +343,11 @@ def main() -> None:
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # both as they are once installed: compiled
     env["U2NET_HOME"] = str(folder / "rembg")
     print(f"{os.cpu_count()} cores, {asked.runs} runs in turn; ours, the peer's, ratio of medians")
+    command = interpreter.with_name("rembg")
+    if "floor" in asked.only:
+        floor(pictures, asked.runs, command, weights, env, folder)
     for quality in asked.quality:
         if "cold" in asked.only:
-            command = interpreter.with_name("rembg")
             cold(pictures, quality, asked.runs, command, env, folder)
         if "warm" in asked.only:
             warm(pictures, quality, asked.runs, interpreter, env, folder)
