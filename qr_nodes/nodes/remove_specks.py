@@ -26,8 +26,7 @@ def remove_specks(
     where : Mask
         Region to act in. Everywhere if nothing is linked.
     below : float
-        Parts smaller than this, in parts of the largest one's area, go. At 100 only the largest
-        stays.
+        Least area that stays, as a share of the largest part's. At 100 only the largest stays.
 
     Notes
     -----
