@@ -366,12 +366,17 @@ class _Progress:
 @cli.command()
 @click.argument("graph")
 def check(graph: str) -> int:
-    """Check a .qrgraph file: every fault gets a line with its node and what to do."""
+    """Check a .qrgraph file: every fault gets a line with its node and what to do.
+
+    Files in the graph's folder count: what it reads must be there, what it writes must be possible.
+    """
+    from qr_nodes import trust
     from qr_nodes.qrgraph import find_file, inspect
 
     found, faults = inspect(graph)
-    file = find_file(graph).name
-    lines = [str(fault) for fault in faults] + [f"{file}: {fault}" for fault in found.problems()]
+    path = find_file(graph)
+    file, more = path.name, found.problems() + trust.broken(found, path.parent)
+    lines = [str(fault) for fault in faults] + [f"{file}: {fault}" for fault in more]
     for line in dict.fromkeys(lines):
         say(line)
     if not lines:

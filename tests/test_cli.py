@@ -215,6 +215,35 @@ def test_check_names_the_node_and_the_fault(tmp_path, capsys):
     assert capsys.readouterr().out == "a.qrgraph: 3 nodes, 2 links, no fault.\n"
 
 
+def test_check_names_files_that_are_missing_or_cannot_be_in_the_graphs_folder(
+    tmp_path, cut, capsys, monkeypatch
+):
+    file = tmp_path / "a.qrgraph"
+    graph = Graph.chain("load", "export")
+
+    def checked(load: str, export: str) -> list[str]:
+        save_graph(graph.set_param("load", "path", load).set_param("export", "path", export), file)
+        code = main(["check", str(file)])
+        lines = capsys.readouterr().err.splitlines()
+        assert code == (1 if lines else 0)
+        return lines
+
+    inside = str(tmp_path / "gone.png"), str(tmp_path / "out.gif")
+    assert checked(*inside) == [
+        f"a.qrgraph: load: {inside[0]}: there is no such file. Check the name.",
+        f"a.qrgraph: export: {inside[1]}: no format is known for the ending '.gif'. "
+        "End the name in png, webp, tif, avif or jpg.",
+    ]
+    assert checked(str(cut), str(tmp_path / "out.png")) == []
+    assert checked("", "") == []  # given when it runs
+
+    looked, exists = [], os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: looked.append(str(path)) or exists(path))
+    elsewhere = tmp_path.parent / "elsewhere"
+    assert checked(str(elsewhere / "gone.png"), str(elsewhere / "out.gif")) == []
+    assert not any("elsewhere" in path for path in looked)
+
+
 def test_a_graph_with_two_loads_asks_which(tmp_path, cut, capsys):
     graph = Graph.chain("load", "export").add("load", "other")
     for id in ("load", "other"):
