@@ -256,7 +256,7 @@ class _Run:
                 try:
                     node.spec.check(node.params)
                 except QrNodesError as fault:
-                    faults.setdefault(id, _at(fault, id))
+                    faults.setdefault(id, fault.at_node(id))
         for id, step in self.steps.items():
             sources = [source[0] for source, _ in step.inputs.values()]
             doomed = [source for source in sources if source in self.outcome.errors]
@@ -495,7 +495,7 @@ def _fly(engine: Engine, flight: _Flight, step: Step, node: Node, values, job: _
     except Cancelled as given_up:
         error = given_up
     except QrNodesError as fault:
-        error = _at(fault, job.node)
+        error = fault.at_node(job.node)
     except Exception as fault:
         what = f"{type(fault).__name__}: {str(fault).rstrip('.') or 'no more is known'}."
         error = NodeError(what, job.node, "Run with --debug to see where, and tell the authors.")
@@ -508,10 +508,6 @@ def _fly(engine: Engine, flight: _Flight, step: Step, node: Node, values, job: _
     else:
         flight.landed.set_exception(_light(error))
         error = None  # or it, its traceback and this frame would hold each other, and the arrays
-
-
-def _at(fault: QrNodesError, node: str) -> QrNodesError:
-    return fault if fault.where.partition(".")[0] == node else fault.at(node)
 
 
 def _light(error: BaseException) -> BaseException:

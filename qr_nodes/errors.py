@@ -54,6 +54,10 @@ class QrNodesError(Exception):
         self.where = f"{where}: {self.where}" if self.where else where
         return self
 
+    def at_node(self, id: str) -> QrNodesError:
+        """Put a node's id before, as `at` does, unless it is there already; give the error."""
+        return self if self.where.partition(".")[0] == id else self.at(id)
+
 
 class ParamError(QrNodesError):
     """A parameter's value is of the wrong type, out of range or not one of the choices."""

@@ -304,8 +304,14 @@ def node(
     full_scale, outside, reach, resumes, ahead, check
         See `NodeSpec`.
     """
-    more = dict(full_scale=full_scale, outside=outside, reach=reach, resumes=resumes)
-    more |= dict(ahead=ahead, check=check)
+    more = {
+        "full_scale": full_scale,
+        "outside": outside,
+        "reach": reach,
+        "resumes": resumes,
+        "ahead": ahead,
+        "check": check,
+    }
 
     def read(fn: Callable) -> Callable:
         SPECS[fn.__name__] = _spec(fn, title, category, version, more)

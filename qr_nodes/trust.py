@@ -123,7 +123,7 @@ def broken(graph: Graph, folder: str | os.PathLike) -> list[QrNodesError]:
             try:
                 node.spec.check(node.params)
             except QrNodesError as fault:
-                faults.append(fault.at(id))
+                faults.append(fault.at_node(id))
     return faults
 
 

@@ -68,14 +68,10 @@ def check_target(path: str) -> None:
     The ending is unknown, the folder does not exist, or what is there is no file.
     """
     format_of(path)
-    try:
+    with _in_words(path):
         target = _target(Path(path))
-        _check_target(target, overwrite=True)
+        _check_there(target, overwrite=True)
         target.parent.stat()
-    except _Refused as refused:
-        raise WriteError(refused.args[0], path, refused.args[1]) from None
-    except OSError as error:
-        raise WriteError(*_why(error, path)) from error
 
 
 def write_image(
@@ -126,7 +122,7 @@ def write_image(
     """
     path = Path(target) if isinstance(target, (str, os.PathLike)) else None
     name = name or str(path or "output")
-    try:
+    with _in_words(name):
         format = format or format_of(name)
         pixels = _pixels(cutout, format, content, bits, background, hidden, note)
         pixels = _with_knowledge(
@@ -139,16 +135,23 @@ def write_image(
                 write_tiff(out, pixels, compression, progress)
             else:
                 _write_by_pillow(out, pixels, format, quality, lossless, hidden, progress)
+
+
+class _Refused(Exception):
+    """Why a file is not written and what to do about it: two sentences."""
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Raise as WriteError what keeps the file `name` from being written."""
+    try:
+        yield
     except _Refused as refused:
         raise WriteError(refused.args[0], name, refused.args[1]) from refused.__cause__
     except OverflowError as error:
         raise WriteError("a TIFF cannot be larger than 4 GiB.", name, "Use png.") from error
     except OSError as error:
         raise WriteError(*_why(error, name)) from error
-
-
-class _Refused(Exception):
-    """Why a file is not written and what to do about it: two sentences."""
 
 
 def _why(error: OSError, name: str) -> tuple[str, str, str]:
@@ -341,10 +344,10 @@ def _flushed(file: BinaryIO) -> Iterator[BinaryIO]:
 def _replacing(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` once it is complete, or leaves no trace."""
     target = _target(path)
-    _check_target(target, overwrite)
+    _check_there(target, overwrite)
     with replacing(target) as file:
         yield file
-        _check_target(target, overwrite)
+        _check_there(target, overwrite)
 
 
 def _target(path: Path) -> Path:
@@ -357,7 +360,7 @@ def _target(path: Path) -> Path:
     return target
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def _check_there(target: Path, overwrite: bool) -> None:
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Take away what in a matte is small and lies apart from its subject."""
+"""Outlines of a matte's parts and of the holes in them; clear what is small and lies apart."""
 
 from __future__ import annotations
 
@@ -43,36 +43,49 @@ def without_islands(
     """
     seen = (alpha > FAINT).view(np.uint8)
     checkpoint()
-    outlines, tree = cv2.findContours(seen, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    outer, _ = outlines(seen)
     checkpoint()
-    outer = [
-        o
-        for o, (_, _, _, parent) in zip(outlines, tree[0] if outlines else (), strict=True)
-        if parent < 0
-    ]
     areas = np.array([_area(outline) for outline in outer])
     out = alpha
     for place in np.flatnonzero(areas < share * areas.max(initial=0)):
         checkpoint()
         if out is alpha:
             out = np.array(alpha)
-        _clear(out, outer[place])
+        box, island = filled(outer[place], alpha.shape, RIM)
+        around = cv2.dilate(island, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
+        part = out[box]
+        part[(island > 0) | ((around.reshape(part.shape) > 0) & (part <= FAINT))] = 0.0
     return out
+
+
+def outlines(marked: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Give the outlines of the parts of what is marked, and those of the holes in them.
+
+    `marked` is (H, W) uint8; pixels that touch at corners are of one part.
+    """
+    found, tree = cv2.findContours(marked, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    parts: tuple[list[np.ndarray], list[np.ndarray]] = [], []
+    for outline, (_, _, _, parent) in zip(found, tree[0] if found else (), strict=True):
+        parts[int(parent >= 0)].append(outline)
+    return parts
+
+
+def filled(
+    outline: np.ndarray, shape: tuple[int, int], rim: int = 0
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Give the rows and columns around an outline, and as uint8 what it encloses there.
+
+    `rim` px more on each side, where the picture of size `shape` has them.
+    """
+    left, top, width, height = cv2.boundingRect(outline)
+    rows = slice(max(top - rim, 0), min(top + height + rim, shape[0]))
+    columns = slice(max(left - rim, 0), min(left + width + rim, shape[1]))
+    inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    offset = (-columns.start, -rows.start)
+    cv2.drawContours(inside, [outline], -1, 1, cv2.FILLED, offset=offset)
+    return (rows, columns), inside
 
 
 def _area(outline: np.ndarray) -> float:
     """Give how many pixels an outline encloses, by Pick's theorem, itself included."""
     return cv2.contourArea(outline) + cv2.arcLength(outline, True) / 2 + 1
-
-
-def _clear(alpha: np.ndarray, outline: np.ndarray) -> None:
-    """Clear what an outline encloses, and what is faint around it."""
-    left, top, width, height = cv2.boundingRect(outline)
-    left, top = left - RIM, top - RIM
-    island = np.zeros((height + 2 * RIM, width + 2 * RIM), np.uint8)
-    cv2.drawContours(island, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
-    around = cv2.dilate(island, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
-    up, back = max(-top, 0), max(-left, 0)  # where the picture's frame cuts the box
-    part = alpha[top + up : top + len(island), left + back : left + island.shape[1]]
-    within = slice(up, up + part.shape[0]), slice(back, back + part.shape[1])
-    part[(island[within] > 0) | ((around[within] > 0) & (part <= FAINT))] = 0.0

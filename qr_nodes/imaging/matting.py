@@ -281,9 +281,9 @@ def _solve(picture, target, weight, checkpoint) -> np.ndarray:
         for box in () if lines is None else boxes:
             begun = _taken_over(_cells(lines, box, 2), 2, picture[:, *box])
             np.copyto(matte[box], np.clip(begun, 0, 1, out=begun), where=near[box].view(bool))
-        filtered = ColorLines(picture, 2, FLAT, checkpoint, boxes)
-        _descend(filtered, target, weight, matte, steps)
-        lines = filtered.coefficients(matte)
+        guided = ColorLines(picture, 2, FLAT, checkpoint, boxes)
+        _descend(guided, target, weight, matte, steps)
+        lines = guided.coefficients(matte)
     return lines
 
 
@@ -317,21 +317,21 @@ def _boxes(near: np.ndarray) -> list[Box]:
     ]
 
 
-def _descend(filtered: ColorLines, target, weight, matte, steps: int) -> None:
+def _descend(guided: ColorLines, target, weight, matte, steps: int) -> None:
     """Take `steps` of conjugate gradients, each pixel scaled by its own weight.
 
     Changes `matte` (h, w) in the filter's boxes; what lies around them stays.
     """
-    found, hold = filtered.flat(matte), filtered.flat(weight)
+    found, hold = guided.flat(matte), guided.flat(weight)
 
     def laplacian(flat, plane):
         """Give the product with L and the weights; `plane` has what lies around the boxes."""
-        filtered.spread(flat, plane)
+        guided.spread(flat, plane)
         product = hold * flat
-        product -= filtered.filtered(plane)
+        product -= guided.filtered(plane)
         return product
 
-    rest = hold * filtered.flat(target)
+    rest = hold * guided.flat(target)
     hold += 1
     rest -= laplacian(found, matte)
     way, around = rest / hold, np.zeros_like(matte)
@@ -348,7 +348,7 @@ def _descend(filtered: ColorLines, target, weight, matte, steps: int) -> None:
         before, size = size, _dot(rest, scaled)
         way *= np.float32(size / before)
         way += scaled
-    filtered.spread(found, matte)
+    guided.spread(found, matte)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from qr_nodes.imaging.edges import ColorLines, on_lines
+from qr_nodes.imaging.islands import filled, outlines
 from qr_nodes.imaging.palette import Palette, blocks
 
 SMALL = 384
@@ -251,14 +252,10 @@ def holes_closed(
         1 in holes that were closed; the same array if none were.
     """
     solid = (alpha >= SOLID).view(np.uint8)
-    outlines, tree = cv2.findContours(solid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    _, found = outlines(solid)
     checkpoint()
     limit = largest * cv2.countNonZero(solid)
-    holes = [
-        outline
-        for outline, (_, _, _, parent) in zip(outlines, tree[0] if outlines else (), strict=True)
-        if parent >= 0 and cv2.contourArea(outline) <= limit
-    ]
+    holes = [outline for outline in found if cv2.contourArea(outline) <= limit]
     if not holes:
         return alpha
     small, picture = _small(alpha, quick=True), _small(color, quick=True)
@@ -270,17 +267,9 @@ def holes_closed(
         if to_own > to_theirs + 0.1:
             if out is alpha:
                 out = np.array(alpha)
-            box, hole = _filled(outline)
+            box, hole = filled(outline, alpha.shape)
             out[box][hole > 0] = 1.0
     return out
-
-
-def _filled(outline: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Give the rows and columns of an outline, and as uint8 what it encloses there."""
-    left, top, width, height = cv2.boundingRect(outline)
-    hole = np.zeros((height, width), np.uint8)
-    cv2.drawContours(hole, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
-    return (slice(top, top + height), slice(left, left + width)), hole
 
 
 def _commonness(palettes, color, alpha, holes, checkpoint) -> np.ndarray:
@@ -309,7 +298,7 @@ def _pixels_in(
     """Walk over what is not solid in outlines, some at a time: number of the outline, y, x."""
     found, count = [], 0
     for number, outline in enumerate(holes):
-        (rows, columns), hole = _filled(outline)
+        (rows, columns), hole = filled(outline, alpha.shape)
         step = max(GRAIN // hole.shape[1], 1)
         for top in range(0, len(hole), step):
             part = slice(rows.start + top, min(rows.start + top + step, rows.stop))
@@ -324,11 +313,11 @@ def _pixels_in(
         yield tuple(map(np.concatenate, zip(*found, strict=True)))
 
 
-def _drawn(outlines: list[np.ndarray], small: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _drawn(holes: list[np.ndarray], small: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Say which pixels of the small copy lie in an outline of the picture, or next to one."""
     scale = np.array([small.shape[1] / shape[1], small.shape[0] / shape[0]])
     mask = np.zeros(small.shape, np.uint8)
-    for outline in outlines:
+    for outline in holes:
         cv2.drawContours(mask, [(outline * scale).astype(np.int32)], -1, 1, cv2.FILLED)
     return cv2.dilate(mask, np.ones((3, 3), np.uint8)).reshape(small.shape) > 0
 
