@@ -1,9 +1,11 @@
 """What people wait for, beside rembg and pymatting with the same weights: run in turn.
 
-    python tests/bench/peers.py [--runs 3] [--quality fast balanced] [--only PART ...]
+    python tests/bench/peers.py [--runs 3] [--rows ROW ...] [--only PART ...]
     python tests/bench/peers.py --only matting --matting 1 4 12    (12: 7 GB and minutes)
 
 Photographs of 0.5, 12 and 24 MP are made by enlarging one of scikit-image's and adding grain.
+ROWs are "quick", the preset that gives what rembg gives, and "fast" and "balanced", the preset
+`standard` at that quality, which draws the matte to the edges, refines and decontaminates as well.
 
 cold         a new process from the picture to the PNG, with no result kept from before
 floor        at 0.5 MP, a new process that imports numpy, OpenCV and onnxruntime, reads the picture,
@@ -40,6 +42,10 @@ from qr_nodes.resources import cache_folder
 
 SIZES = {"0.5 MP": (816, 612), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
 
+ROWS = {"quick": ("quick", "fast"), "fast": ("standard", "fast")}
+ROWS |= {"balanced": ("standard", "balanced")}
+"""Row → preset and quality."""
+
 PARTS = ("cold", "floor", "warm", "chain", "foreground", "matting")
 
 BAND = 6
@@ -64,9 +70,8 @@ import json, sys, time
 from qr_nodes.__main__ import tune
 tune()  # as the command does
 from qr_nodes import load_graph, run
-graph = load_graph("standard")
-for item in json.loads(sys.argv[2]):
-    graph = graph.set_param(*item)
+preset, quality = json.loads(sys.argv[2])
+graph = load_graph(preset).set_param("segment", "quality", quality)
 paths = sys.argv[1].split(",")
 times = []
 for path in paths:
@@ -111,7 +116,6 @@ graph = Graph.chain("load", "segment", "transparency_fix", "feather", "smooth", 
                     "brush_edit", "export")
 stroke = Stroke(((0.3, 0.3), (0.5, 0.6), (0.7, 0.4)))
 graph = graph.set_param("brush_edit", "strokes", (stroke,))
-graph = graph.set_param("segment", "quality", sys.argv[2])
 found = []
 for path in sys.argv[1].split(","):
     inference[:] = [0.0, 0.0]
@@ -172,21 +176,22 @@ def run(command: list[str], env: dict) -> tuple[float, float, float]:
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def row(what: str, ours: list[float], theirs: list[float], unit: str) -> None:
+def compare(what: str, ours: list[float], theirs: list[float], unit: str) -> None:
     mine, other = statistics.median(ours), statistics.median(theirs)
     print(f"{what:<44} {mine:9.2f} {other:9.2f} {unit:<4} {mine / other:7.2f} ×", flush=True)
 
 
-def cold(pictures: dict, quality: str, rounds: int, command: Path, env: dict, folder: Path):
+def cold(pictures: dict, row: str, rounds: int, command: Path, env: dict, folder: Path):
     """Compare whole processes: wall, CPU, peak memory and the size of the file."""
     out, other = folder / "ours.png", folder / "rembg.png"
+    preset, quality = ROWS[row]
     for name, (path, *_) in pictures.items():
-        mine = [sys.executable, "-m", "qr_nodes", "run", "standard", "-i", path, "-o", out]
+        mine = [sys.executable, "-m", "qr_nodes", "run", preset, "-i", path, "-o", out]
         mine += ["-s", f"segment.quality={quality}"]
         theirs = [command, "i", "-m", "u2netp", path, other]
-        processes(f"cold, {quality}, {name}", mine, theirs, rounds, env, folder)
+        processes(f"cold, {row}, {name}", mine, theirs, rounds, env, folder)
         sizes = [[file.stat().st_size / 2**20] for file in (out, other)]
-        row(f"cold, {quality}, {name}: file", *sizes, "MiB")
+        compare(f"cold, {row}, {name}: file", *sizes, "MiB")
 
 
 def floor(pictures: dict, rounds: int, command: Path, weights: Path, env: dict, folder: Path):
@@ -206,14 +211,14 @@ def processes(what: str, mine: list, theirs: list, rounds: int, env: dict, folde
         other.append(run(list(map(str, theirs)), env))
     for place, (name, unit) in enumerate((("wall", "s"), ("CPU", "s"), ("memory", "MiB"))):
         columns = [[one[place] for one in runs[1:]] for runs in (ours, other)]
-        row(f"{what}: {name}", *columns, unit)
+        compare(f"{what}: {name}", *columns, unit)
 
 
-def warm(pictures: dict, quality: str, rounds: int, interpreter: Path, env: dict, folder: Path):
+def warm(pictures: dict, row: str, rounds: int, interpreter: Path, env: dict, folder: Path):
     """Compare the second and the third picture of a process, from file to file."""
     for name in ("12 MP", "24 MP"):
         many = ",".join(map(str, pictures[name]))
-        settings = json.dumps([["segment", "quality", quality]])
+        settings = json.dumps(ROWS[row])
         times = [[], []]
         for _ in range(rounds):
             for place, call in enumerate(((sys.executable, WARM), (interpreter, WARM_REMBG))):
@@ -223,23 +228,23 @@ def warm(pictures: dict, quality: str, rounds: int, interpreter: Path, env: dict
                 times[place] += json.loads(done.stdout.splitlines()[-1])
         for place, what in enumerate(("wall", "CPU")):
             columns = [[one[place] for one in runs] for runs in times]
-            row(f"warm, {quality}, {name}, picture to file: {what}", *columns, "s")
+            compare(f"warm, {row}, {name}, picture to file: {what}", *columns, "s")
 
 
-def chain(pictures: dict, quality: str, rounds: int, env: dict):
+def chain(pictures: dict, rounds: int, env: dict):
     """Print what the eight nodes cost, inference, reading and writing aside."""
     for name in ("12 MP", "24 MP"):
         times, width_height = [], SIZES[name]
         for _ in range(rounds):
-            command = [sys.executable, "-c", CHAIN, ",".join(map(str, pictures[name])), quality]
+            command = [sys.executable, "-c", CHAIN, ",".join(map(str, pictures[name]))]
             done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
             found, peak = json.loads(done.stdout.splitlines()[-1])
             times += found
         for place, what in enumerate(("wall", "CPU")):
             median = statistics.median(one[place] for one in times)
-            print(f"{f'chain, {quality}, {name}: {what}':<44} {median:9.2f} s")
+            print(f"{f'chain, {name}: {what}':<44} {median:9.2f} s")
         ratio = peak / (3 * width_height[0] * width_height[1])
-        print(f"{f'chain, {quality}, {name}: memory':<44} {ratio:9.2f} × RGB", flush=True)
+        print(f"{f'chain, {name}: memory':<44} {ratio:9.2f} × RGB", flush=True)
 
 
 def forget(folder: Path) -> None:
@@ -262,8 +267,8 @@ def foreground(pictures: dict, rounds: int, interpreter: Path, weights: Path, fo
                 for how in ({}, {"decontaminate": True})
             )
             added.append(whole - plain)
-        row(f"foreground, {name}, multi-level: CPU", ours, levels, "s")
-        row(f"foreground, {name}, rembg's: CPU", ours, added, "s")
+        compare(f"foreground, {name}, multi-level: CPU", ours, levels, "s")
+        compare(f"foreground, {name}, rembg's: CPU", ours, added, "s")
 
 
 def decontamination(path: Path, pair: tuple[str, str, str]) -> float:
@@ -287,7 +292,7 @@ def matting(pictures: dict, megapixels: list[float], interpreter: Path, folder: 
         with ProcessPoolExecutor(1) as pool:
             ours = pool.submit(refinement, pictures["12 MP"][0], size, pair).result()
         theirs = peers.closed_form(str(interpreter), [pair], "process_time").values()
-        row(f"matting, {size:g} MP, closed form: CPU", [ours], list(theirs), "s")
+        compare(f"matting, {size:g} MP, closed form: CPU", [ours], list(theirs), "s")
 
 
 def refinement(path: Path, megapixels: float, pair: tuple[str, str, str]) -> float:
@@ -325,7 +330,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--quality", nargs="*", default=["fast", "balanced"])
+    options.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW")
     options.add_argument("--only", nargs="+", default=PARTS, choices=PARTS, metavar="PART")
     options.add_argument("--matting", type=float, nargs="+", default=[1, 4], metavar="MP")
     asked = options.parse_args()
@@ -346,13 +351,13 @@ def main() -> None:
     command = interpreter.with_name("rembg")
     if "floor" in asked.only:
         floor(pictures, asked.runs, command, weights, env, folder)
-    for quality in asked.quality:
+    for row in asked.rows:
         if "cold" in asked.only:
-            cold(pictures, quality, asked.runs, command, env, folder)
+            cold(pictures, row, asked.runs, command, env, folder)
         if "warm" in asked.only:
-            warm(pictures, quality, asked.runs, interpreter, env, folder)
-        if "chain" in asked.only:
-            chain(pictures, quality, asked.runs, env)
+            warm(pictures, row, asked.runs, interpreter, env, folder)
+    if "chain" in asked.only:
+        chain(pictures, asked.runs, env)
     if "foreground" in asked.only:
         foreground(pictures, asked.runs, interpreter, weights, folder)
     if "matting" in asked.only:
