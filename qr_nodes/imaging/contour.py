@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
 
 from qr_nodes.imaging.alpha import REACH, coarseness, gaussian
-from qr_nodes.imaging.tiles import soft_tiles
+from qr_nodes.imaging.strips import in_order
+from qr_nodes.imaging.tiles import Box, soft_tiles
 
 SHARP, SOFT = 1.5, 3.0
 """Widths of an edge up to which it is smoothed in full, and from which not at all, as
@@ -28,8 +30,9 @@ STRAND = 0.5
 STILL, MOVED = 0.15, 0.4
 """Mean displacement in px that is let pass, and that means something thin would be lost."""
 
-BLOCK = 192
-"""Side in px of the pieces that are worked on."""
+BLOCK = 384
+"""Side in px of the pieces that are worked on, by several threads: smaller ones keep these waiting
+for Python."""
 
 FINE = 2.5
 """Pixels per sigma of the grid on which an edge is judged."""
@@ -70,7 +73,7 @@ def smoothed(
     corners : float in [0, 1]
         How far corners are spared.
     checkpoint : callable
-        Called between tiles and their parts; may raise to stop.
+        Called between tiles and their parts, from several threads; may raise to stop.
 
     Returns
     -------
@@ -87,10 +90,14 @@ def smoothed(
     # A multiple of the coarsest grid's step, so that it falls on the same places in each tile.
     step = coarseness(2 * amount, FINE)
     reach = step * math.ceil((2.5 * REACH * amount + 4) / step)
-    for box, padded, inner in soft_tiles(alpha, reach, BLOCK, _may_cross):
+
+    def smooth(box: Box, padded: Box, inner: Box) -> None:
         checkpoint()
         window = np.ascontiguousarray(alpha[padded])
         out[box] = _smoothed(window, amount, corners, checkpoint)[inner]
+
+    for _ in in_order(partial(smooth, *t) for t in soft_tiles(alpha, reach, BLOCK, _may_cross)):
+        pass
     return out
 
 

@@ -13,6 +13,10 @@ from qr_nodes.imaging.tiles import soft_tiles
 NEAR = 4.0
 """Radius in px up to which the whole disk is looked at; beyond, only the way to the edge."""
 
+BLOCK = 256
+"""Least side in px of the pieces that are worked on: smaller ones cost more in calls than they
+spare, and know less of contours around them."""
+
 SLACK = 0.03
 """How far, in px, the polygon of looked-at directions may stay inside the circle."""
 
@@ -38,7 +42,7 @@ def grow(
     out = np.array(alpha)
     # The direction to the edge is taken from a slightly blurred distance, hence the rim.
     reach = math.ceil(abs(radius)) + 8
-    for box, padded, inner in soft_tiles(alpha, reach, block=4 * reach):
+    for box, padded, inner in soft_tiles(alpha, reach, block=max(BLOCK, 4 * reach)):
         checkpoint()
         out[box] = grown(alpha[padded], radius)[inner]
     return out

@@ -9,7 +9,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited
 
 
-@node("Grow/Shrink", category="Edge", version=1)
+@node("Grow/Shrink", category="Edge", version=2)
 def grow_shrink(
     cutout: Cutout,
     where: Mask | None = None,
