@@ -116,7 +116,8 @@ def composite_onto(
     for rows, *_ in strips(*alpha.shape):
         checkpoint()
         under, over, amount = backdrop[rows], color[rows], alpha[rows]
-        np.copyto(under, over, where=(amount == 1)[..., None])
+        # numpy's copy where a mask is true takes five times as long for three channels.
+        cv2.copyTo(over, (amount == 1).view(np.uint8), under)
         soft = np.nonzero((amount > 0) & (amount < 1))
         if not len(soft[0]):
             continue
