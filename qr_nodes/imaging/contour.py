@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from qr_nodes.imaging.alpha import REACH, coarseness, gaussian
-from qr_nodes.imaging.strips import in_order
+from qr_nodes.imaging.strips import THREADS, in_order
 from qr_nodes.imaging.tiles import Box, soft_tiles
 
 SHARP, SOFT = 1.5, 3.0
@@ -73,7 +73,7 @@ def smoothed(
     corners : float in [0, 1]
         How far corners are spared.
     checkpoint : callable
-        Called between tiles and their parts, from several threads; may raise to stop.
+        Called between tiles; may raise to stop.
 
     Returns
     -------
@@ -92,12 +92,11 @@ def smoothed(
     reach = step * math.ceil((2.5 * REACH * amount + 4) / step)
 
     def smooth(box: Box, padded: Box, inner: Box) -> None:
-        checkpoint()
-        window = np.ascontiguousarray(alpha[padded])
-        out[box] = _smoothed(window, amount, corners, checkpoint)[inner]
+        out[box] = _smoothed(np.ascontiguousarray(alpha[padded]), amount, corners)[inner]
 
-    for _ in in_order(partial(smooth, *t) for t in soft_tiles(alpha, reach, BLOCK, _may_cross)):
-        pass
+    tiles = soft_tiles(alpha, reach, BLOCK, _may_cross)
+    for _ in in_order((partial(smooth, *tile) for tile in tiles), THREADS):
+        checkpoint()
     return out
 
 
@@ -109,9 +108,7 @@ def _may_cross(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (low < 0.9) & (high > 0.1) & (low < high)
 
 
-def _smoothed(
-    alpha: np.ndarray, amount: float, corners: float, checkpoint: Callable[[], None]
-) -> np.ndarray:
+def _smoothed(alpha: np.ndarray, amount: float, corners: float) -> np.ndarray:
     slopes = _gradient(gaussian(alpha, 0.7))
     length = _mean(_length(*slopes), amount) + 1e-6
     # A straight ramp of width w has a mean of a (1 - a) of w / 6 per px of its length.
@@ -119,9 +116,7 @@ def _smoothed(
     sharp, soft = (max(times * amount, px) for times, px in zip((SHARP, SOFT), HARD, strict=True))
     if width.min() >= soft:
         return alpha
-    checkpoint()
     change = _redrawn(alpha, amount, width, soft) - alpha
-    checkpoint()
     moved = _mean(change, amount)
     along = (_mean(slope, amount) for slope in slopes)
     # The weights are found only for the pixels that would change.

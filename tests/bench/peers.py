@@ -1,6 +1,6 @@
 """What other programs give, run in a virtual environment of their own.
 
-    python tests/bench/peers.py [--runs 3] [--rows quick fast ...] [--only cold ...]
+    python tests/bench/peers.py [--runs 3] [--rows ROW ...] [--only cold ...]
 
 compares the program with them: see speed.py. rembg, and pymatting with it, are installed on first
 use into the user's cache folder; nothing of the project depends on them. Inside that environment

@@ -4,8 +4,8 @@
     python tests/bench/peers.py --only matting --matting 1 4 12    (12: 7 GB and minutes)
 
 Photographs of 0.5, 12 and 24 MP are made by enlarging one of scikit-image's and adding grain.
-ROWs are "quick", the preset that gives what rembg gives, and "fast" and "balanced", the preset
-`standard` at that quality, which draws the matte to the edges, refines and decontaminates as well.
+A ROW is a preset, with settings of its own after it in the same quotes, as in quality.py: `quick`
+gives what rembg gives; `standard` draws the matte to the edges, refines and decontaminates as well.
 
 cold         a new process from the picture to the PNG, with no result kept from before
 floor        at 0.5 MP, a new process that imports numpy, OpenCV and onnxruntime, reads the picture,
@@ -42,9 +42,7 @@ from qr_nodes.resources import cache_folder
 
 SIZES = {"0.5 MP": (816, 612), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
 
-ROWS = {"quick": ("quick", "fast"), "fast": ("standard", "fast")}
-ROWS |= {"balanced": ("standard", "balanced")}
-"""Row → preset and quality."""
+ROWS = ("quick", "standard segment.quality=fast", "standard")
 
 PARTS = ("cold", "floor", "warm", "chain", "foreground", "matting")
 
@@ -70,8 +68,9 @@ import json, sys, time
 from qr_nodes.__main__ import tune
 tune()  # as the command does
 from qr_nodes import load_graph, run
-preset, quality = json.loads(sys.argv[2])
-graph = load_graph(preset).set_param("segment", "quality", quality)
+from qr_nodes.batch import override
+preset, *settings = sys.argv[2].split()
+graph = override(load_graph(preset), settings)
 paths = sys.argv[1].split(",")
 times = []
 for path in paths:
@@ -178,16 +177,16 @@ def run(command: list[str], env: dict) -> tuple[float, float, float]:
 
 def compare(what: str, ours: list[float], theirs: list[float], unit: str) -> None:
     mine, other = statistics.median(ours), statistics.median(theirs)
-    print(f"{what:<44} {mine:9.2f} {other:9.2f} {unit:<4} {mine / other:7.2f} ×", flush=True)
+    print(f"{what:<60} {mine:9.2f} {other:9.2f} {unit:<4} {mine / other:7.2f} ×", flush=True)
 
 
 def cold(pictures: dict, row: str, rounds: int, command: Path, env: dict, folder: Path):
     """Compare whole processes: wall, CPU, peak memory and the size of the file."""
     out, other = folder / "ours.png", folder / "rembg.png"
-    preset, quality = ROWS[row]
+    preset, *settings = row.split()
     for name, (path, *_) in pictures.items():
         mine = [sys.executable, "-m", "qr_nodes", "run", preset, "-i", path, "-o", out]
-        mine += ["-s", f"segment.quality={quality}"]
+        mine += [part for setting in settings for part in ("-s", setting)]
         theirs = [command, "i", "-m", "u2netp", path, other]
         processes(f"cold, {row}, {name}", mine, theirs, rounds, env, folder)
         sizes = [[file.stat().st_size / 2**20] for file in (out, other)]
@@ -218,12 +217,11 @@ def warm(pictures: dict, row: str, rounds: int, interpreter: Path, env: dict, fo
     """Compare the second and the third picture of a process, from file to file."""
     for name in ("12 MP", "24 MP"):
         many = ",".join(map(str, pictures[name]))
-        settings = json.dumps(ROWS[row])
         times = [[], []]
         for _ in range(rounds):
             for place, call in enumerate(((sys.executable, WARM), (interpreter, WARM_REMBG))):
                 forget(folder)
-                command = [str(call[0]), "-c", call[1], many, settings]
+                command = [str(call[0]), "-c", call[1], many, row]
                 done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
                 times[place] += json.loads(done.stdout.splitlines()[-1])
         for place, what in enumerate(("wall", "CPU")):
@@ -242,9 +240,9 @@ def chain(pictures: dict, rounds: int, env: dict):
             times += found
         for place, what in enumerate(("wall", "CPU")):
             median = statistics.median(one[place] for one in times)
-            print(f"{f'chain, {name}: {what}':<44} {median:9.2f} s")
+            print(f"{f'chain, {name}: {what}':<60} {median:9.2f} s")
         ratio = peak / (3 * width_height[0] * width_height[1])
-        print(f"{f'chain, {name}: memory':<44} {ratio:9.2f} × RGB", flush=True)
+        print(f"{f'chain, {name}: memory':<60} {ratio:9.2f} × RGB", flush=True)
 
 
 def forget(folder: Path) -> None:
@@ -330,7 +328,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW")
+    options.add_argument("--rows", nargs="+", default=ROWS, metavar="ROW")
     options.add_argument("--only", nargs="+", default=PARTS, choices=PARTS, metavar="PART")
     options.add_argument("--matting", type=float, nargs="+", default=[1, 4], metavar="MP")
     asked = options.parse_args()

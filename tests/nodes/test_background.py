@@ -1,5 +1,7 @@
 """Background: what lies behind, and that the subject stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,13 @@ def test_a_colour_lies_behind_and_the_result_is_opaque(dtype):
     np.testing.assert_array_equal(seen[0, 0], (0, 0, 1))
     np.testing.assert_array_equal(seen[20, 30], (1, 0, 0))
     np.testing.assert_allclose(seen[10, 30], (0.5, 0, 0.5), atol=0.002)
+
+
+def test_colours_may_lie_in_memory_in_any_order():
+    plain = cutout()
+    turned = replace(plain, color=np.asfortranarray(plain.color))
+    for fill in ({}, {"fill": "blur", "sigma": 0}):
+        assert np.array_equal(background(turned, **fill).color, background(plain, **fill).color)
 
 
 def test_mixing_light_gives_brighter_soft_edges():
