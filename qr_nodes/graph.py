@@ -20,7 +20,7 @@ import msgspec
 
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, SocketError
 from qr_nodes.node import SOCKETS, NodeSpec
-from qr_nodes.nodes import find
+from qr_nodes.nodes import OWN, find, own_folder, why_unknown
 from qr_nodes.types import Cutout, Mask, Stroke
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Node:
             for name, value in self.params.items()
             if name in specs and specs[name].keyed and specs[name].kind != "file"
         }
-        data = msgspec.json.encode((self.spec.id, self.spec.version, values), order="deterministic")
+        code = (self.spec.id, self.spec.version, *filter(None, (self.spec.source,)))
+        data = msgspec.json.encode((*code, values), order="deterministic")
         return blake2b(data, digest_size=16).digest()
 
     def passes(self, output: str | None = None) -> str | None:
@@ -233,13 +234,7 @@ class Graph:
         for id in self.order if targets is None else self.upstream(targets):
             node = self.nodes[id]
             if node.spec.fn is None and not node.bypass:
-                found.append(
-                    GraphError(
-                        f"the node type {node.spec.id!r} is not known here.",
-                        id,
-                        "Install the program that has it, or bypass or delete the node.",
-                    )
-                )
+                found.append(_not_known(id, node.spec))
             found += [
                 GraphError("nothing is linked to this input.", f"{id}.{name}", "Link a node to it.")
                 for name in node.spec.inputs
@@ -399,8 +394,10 @@ def fits(wanted: Any, given: Any) -> bool:
     return wanted is given or Any in (wanted, given) or (wanted is Mask and given is Cutout)
 
 
-def unknown(type: str, version: int, inputs: Iterable[str], outputs: Iterable[str]) -> NodeSpec:
-    """Give a stand-in spec for a node type that is not known here, so that it survives."""
+def unknown(
+    type: str, version: int, inputs: Iterable[str], outputs: Iterable[str], provider: str = ""
+) -> NodeSpec:
+    """Return a stand-in spec for a node type that is not known here, so that it survives."""
     return NodeSpec(
         id=type,
         title=type,
@@ -411,4 +408,21 @@ def unknown(type: str, version: int, inputs: Iterable[str], outputs: Iterable[st
         optional=frozenset(),
         params={},
         outputs=dict.fromkeys(outputs, Any),
+        provider=provider,
     )
+
+
+def _not_known(id: str, spec: NodeSpec) -> QrNodesError:
+    """Return why a node of a graph cannot be used here."""
+    if (fault := why_unknown(spec.id)) is not None:
+        return GraphError(f"its code cannot be used: {fault}", id)
+    what = f"the node type {spec.id!r} is not known here."
+    if spec.provider == OWN:
+        what += " It is one that somebody wrote: a file in their folder for own nodes."
+        return GraphError(what, id, f"Put {spec.id}.py into {own_folder()}, or delete the node.")
+    if spec.provider:
+        what += f" It came with the package {spec.provider}."
+        hint = "Install that package, or bypass or delete the node."
+        return GraphError(what, id, hint)
+    hint = "Install the program that has it, or bypass or delete the node."
+    return GraphError(what, id, hint)

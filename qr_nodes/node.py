@@ -1,10 +1,9 @@
 """A function's signature becomes a node: inputs, parameters, limits, units and help.
 
-`@node` reads a typed, documented function once and leaves it unchanged; what it found is a
-`NodeSpec` in `SPECS`. Positional arguments are inputs (`Cutout` or `Mask`, optional when they
-default to None), keyword-only ones are parameters, one named `job` is the engine's hand.
-
-State: `SPECS`, filled when a node's module is imported.
+`@node` reads a typed, documented function once and leaves its behaviour unchanged; what it found
+is a `NodeSpec` that the function carries (`spec_of`). Positional arguments are inputs (`Cutout` or
+`Mask`, optional when they default to None), keyword-only ones are parameters, one named `job` is
+the engine's hand.
 """
 
 from __future__ import annotations
@@ -220,6 +219,8 @@ class NodeSpec:
     ahead : gets ready, from the parameters, what needs none of the inputs (loads a network) while
         these are still being computed. What goes wrong in it, the node itself meets again
     check : raises what its parameters alone rule out, before any of the inputs is computed
+    provider : who brings the node if not the program itself: "own", or a package with its version
+    source : what tells that provider's code from other code under the same name and version
     """
 
     id: str
@@ -238,6 +239,8 @@ class NodeSpec:
     ahead: Callable[[Mapping[str, Any]], None] | None = None
     check: Callable[[Mapping[str, Any]], None] | None = None
     takes_job: bool = False
+    provider: str = ""
+    source: str = ""
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -278,7 +281,9 @@ class NodeSpec:
         return found
 
 
-SPECS: dict[str, NodeSpec] = {}
+def spec_of(fn: object) -> NodeSpec | None:
+    """Return what `@node` found in a function, or None if it is not marked with it."""
+    return getattr(fn, "node_spec", None)
 
 
 def node(
@@ -293,7 +298,7 @@ def node(
     ahead: Callable[[Mapping[str, Any]], None] | None = None,
     check: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Callable[[Callable], Callable]:
-    """Read a function's signature into a `NodeSpec`; the function is returned unchanged.
+    """Read a function's signature into a `NodeSpec`; the function behaves as before.
 
     Parameters
     ----------
@@ -314,7 +319,7 @@ def node(
     }
 
     def read(fn: Callable) -> Callable:
-        SPECS[fn.__name__] = _spec(fn, title, category, version, more)
+        fn.node_spec = _spec(fn, title, category, version, more)
         return fn
 
     return read

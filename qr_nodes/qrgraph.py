@@ -29,7 +29,7 @@ import msgspec
 from qr_nodes import resources
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
 from qr_nodes.graph import NODE_ID, Graph, Node, unknown
-from qr_nodes.nodes import find, names
+from qr_nodes.nodes import known
 from qr_nodes.pipes import drained
 from qr_nodes.whole import replacing
 
@@ -54,6 +54,7 @@ class NodeEntry(msgspec.Struct, omit_defaults=True):
 
     type: Title
     version: int = 1
+    provider: Title = ""
     title: Title = ""
     pos: tuple[Place, Place] = (0.0, 0.0)
     bypass: bool = False
@@ -165,11 +166,9 @@ def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrN
     given: dict[str, dict[str, None]] = {}
     for source, output in links.values():
         given.setdefault(source, {})[output] = None
-    nodes, types = {}, set(names())
+    nodes = {}
     for id, entry in entries.items():
-        spec = None
-        if entry.type in types:
-            spec = find(entry.type)
+        spec = known(entry.type)
         nodes[id] = _node(id, entry, spec, file.nodes[id], given.get(id, ()), Path(folder), faults)
     extra = {name: value for name, value in raw.items() if name not in GraphFile.__struct_fields__}
     graph, misfits = Graph(nodes, extra=extra).with_links(links)
@@ -200,7 +199,8 @@ def _node(id, entry: NodeEntry, spec, raw: dict, outputs: Iterable[str], folder,
             )
         params = _params(id, spec, entry.params, folder, faults)
     else:
-        spec, params = unknown(entry.type, entry.version, entry.inputs, outputs), entry.params
+        spec = unknown(entry.type, entry.version, entry.inputs, outputs, entry.provider)
+        params = entry.params
     extra = {name: value for name, value in raw.items() if name not in entry.__struct_fields__}
     return Node(spec, params, entry.pos, entry.title, entry.bypass, extra)
 
@@ -226,6 +226,8 @@ def dump(graph: Graph, folder: str | os.PathLike = ".") -> bytes:
     nodes = {}
     for id, node in graph.nodes.items():
         entry: dict[str, Any] = {"type": node.spec.id, "version": node.spec.version}
+        if node.spec.provider:
+            entry["provider"] = node.spec.provider
         if node.title:
             entry["title"] = node.title
         entry["pos"] = [round(value, 1) for value in node.pos]

@@ -12,7 +12,7 @@ from PIL import Image
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
 from qr_nodes.graph import Graph
-from qr_nodes.node import SPECS, Job, node
+from qr_nodes.node import Job, node, spec_of
 from qr_nodes.types import Cutout, Mask
 
 
@@ -57,8 +57,8 @@ class Stubs:
                 job.memo("network", ("weights",), infer, disk=True) * np.float32(gain)
             )
 
-        stubs = ("source", "add", "mix", "fail", "network")
-        self.specs = {name: SPECS.pop(f"stub_{name}") for name in stubs}
+        stubs = (stub_source, stub_add, stub_mix, stub_fail, stub_network)
+        self.specs = {fn.__name__.removeprefix("stub_"): spec_of(fn) for fn in stubs}
 
     def graph(self, *chain: str) -> Graph:
         """Give a chain of stubs, each linked to the one before."""

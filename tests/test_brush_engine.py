@@ -12,7 +12,7 @@ from qr_nodes.engine import Engine, RunRequest
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.correction import corrected
 from qr_nodes.imaging.strokes import Trace
-from qr_nodes.node import SPECS, node
+from qr_nodes.node import node, spec_of
 from qr_nodes.nodes import find
 from qr_nodes.tiled import SIDE
 from qr_nodes.types import Cutout, Stroke
@@ -31,7 +31,7 @@ def brush_source(*, value: float = 0.3) -> Cutout:
     return Cutout(color, disk.astype(np.float32))
 
 
-SOURCE = SPECS.pop("brush_source")
+SOURCE = spec_of(brush_source)
 
 
 @pytest.fixture

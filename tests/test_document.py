@@ -12,7 +12,7 @@ from qr_nodes.document import Document
 from qr_nodes.engine import Engine
 from qr_nodes.errors import ParamError
 from qr_nodes.graph import Graph
-from qr_nodes.node import SPECS, Job, node
+from qr_nodes.node import Job, node, spec_of
 from qr_nodes.types import Cutout
 
 
@@ -147,7 +147,7 @@ def test_work_that_nobody_wants_is_stopped_and_the_thread_ends(engine):
             gave_up.set()
         return Cutout(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), np.float32))
 
-    document = Document(engine, Graph().add(SPECS.pop("stub_slow"), "slow"))
+    document = Document(engine, Graph().add(spec_of(stub_slow), "slow"))
     document.view("slow")
     assert began.wait(5)
     document.cancel()

@@ -15,7 +15,7 @@ from qr_nodes.cache import Cache, Disk
 from qr_nodes.engine import Engine, RunRequest
 from qr_nodes.errors import Cancelled, ParamError
 from qr_nodes.graph import Graph
-from qr_nodes.node import SPECS, Job, Param, node
+from qr_nodes.node import Job, Param, node, spec_of
 from qr_nodes.types import Cutout
 
 
@@ -87,7 +87,7 @@ def test_of_two_sources_side_by_side_one_may_fail_before_the_other_lands(stubs, 
         assert failed.wait(10)
         return cutout
 
-    graph = stubs.graph("source", "fail").add(SPECS.pop("stub_slow"), "slow")
+    graph = stubs.graph("source", "fail").add(spec_of(stub_slow), "slow")
     graph = graph.connect("source", "slow").add(stubs.specs["mix"], "mix")
     graph = graph.connect("fail", "mix", input="a").connect("slow", "mix", input="b")
 
@@ -173,7 +173,7 @@ def test_a_failed_or_cancelled_step_holds_no_arrays(engine, why):
         born.append(weakref.ref(array))
         raise ValueError(why) if why else Cancelled
 
-    spec = SPECS.pop("stub_heavy")
+    spec = spec_of(stub_heavy)
     graph = _graph(spec, "heavy").set_param("heavy", "why", why)
     gc.disable()
     try:
@@ -278,7 +278,7 @@ def test_branches_that_do_not_depend_on_each_other_run_side_by_side(engine):
         both.wait()
         return Cutout(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), np.float32))
 
-    graph = _graph(SPECS.pop("stub_meet"), "a", "b").set_param("b", "value", 1)
+    graph = _graph(spec_of(stub_meet), "a", "b").set_param("b", "value", 1)
     outcome, _ = ask(engine, graph, "a", "b")
     assert not outcome.errors and len(outcome.outputs) == 2
 
@@ -302,7 +302,7 @@ def slow_node(started, stopped, seconds=10):
             raise
         return Cutout(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), np.float32))
 
-    return SPECS.pop("stub_slow")
+    return spec_of(stub_slow)
 
 
 def test_a_superseded_run_stops_its_work(engine):
@@ -349,7 +349,7 @@ def test_a_file_changed_on_disk_is_noticed(engine, tmp_path):
     file, copy = tmp_path / "a", tmp_path / "b"
     file.write_text("one")
     copy.write_text("one")
-    graph = _graph(SPECS.pop("stub_read"), "read").set_param("read", "path", str(file))
+    graph = _graph(spec_of(stub_read), "read").set_param("read", "path", str(file))
     ask(engine, graph, "read")
     ask(engine, graph, "read")
     ask(engine, graph.set_param("read", "path", str(copy)), "read")

@@ -19,7 +19,7 @@ from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine, RunRequest
 from qr_nodes.errors import GraphError, SocketError
 from qr_nodes.graph import Graph
-from qr_nodes.node import SPECS, Job, node
+from qr_nodes.node import Job, node, spec_of
 from qr_nodes.types import Cutout, Mask
 
 RAN: list[tuple] = []
@@ -74,7 +74,8 @@ def shrunk(value: Cutout, scale: float) -> Cutout:
     return value.with_alpha(value.alpha * np.float32(scale) + 1)
 
 
-TYPES = {name: SPECS.pop(f"law_{name}") for name in ("source", "join", "take", "break", "whole")}
+LAWS = (law_source, law_join, law_take, law_break, law_whole)
+TYPES = {fn.__name__.removeprefix("law_"): spec_of(fn) for fn in LAWS}
 
 
 class Reference:

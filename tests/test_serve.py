@@ -36,7 +36,6 @@ from dataclasses import replace
 from pathlib import Path
 from qr_nodes import serve, serve_door
 from qr_nodes.cli import main
-from qr_nodes.node import SPECS
 from qr_nodes.nodes import find
 
 serve_door.HEAD, serve_door.IDLE, serve.GRACE = {head}, {idle}, {grace}
@@ -56,7 +55,7 @@ def slow(cutout, where=None, *, sigma, shift, job):
     return cutout
 
 if {slow}:
-    SPECS["feather"] = replace(find("feather"), fn=slow, takes_job=True)
+    find("feather").fn.node_spec = replace(find("feather"), fn=slow, takes_job=True)
 serve.fetch_models = lambda presets, say: None
 sys.exit(main(["serve", "--port", "0", *{args!r}]))
 """

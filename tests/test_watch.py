@@ -32,7 +32,6 @@ SCRIPT = """
 import sys, time
 from dataclasses import replace
 from qr_nodes.cli import main
-from qr_nodes.node import SPECS
 from qr_nodes.nodes import find
 
 feather = find("feather")
@@ -45,7 +44,7 @@ def slow(cutout, where=None, *, sigma, shift, job):
     return feather.fn(cutout, where, sigma=sigma, shift=shift)
 
 if {seconds}:
-    SPECS["feather"] = replace(feather, fn=slow, takes_job=True)
+    feather.fn.node_spec = replace(feather, fn=slow, takes_job=True)
 {before}
 sys.exit(main({args!r}))
 """

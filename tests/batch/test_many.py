@@ -21,7 +21,7 @@ from qr_nodes.engine import Engine
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, WriteError
 from qr_nodes.graph import Graph
 from qr_nodes.inference import registry, store
-from qr_nodes.node import SPECS, node
+from qr_nodes.node import node, spec_of
 from qr_nodes.types import Cutout
 
 
@@ -276,7 +276,7 @@ def test_jobs_really_run_side_by_side(tmp_path, draw):
         meeting.wait()
         return cutout
 
-    graph = Graph().add("load").add(SPECS.pop("stub_meet"), "meet").add("export")
+    graph = Graph().add("load").add(spec_of(stub_meet), "meet").add("export")
     graph = graph.connect("load", "meet").connect("meet", "export")
     for number in range(8):
         draw(tmp_path / "in" / f"{number}.png", number)

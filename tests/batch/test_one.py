@@ -8,7 +8,7 @@ import pytest
 
 from qr_nodes.batch.one import cli_engine, run_one
 from qr_nodes.graph import Graph
-from qr_nodes.node import SPECS
+from qr_nodes.nodes import find
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def readied():
         if params["sigma"] == 5:
             raise RuntimeError("no such network")
 
-    return seen, replace(SPECS["feather"], ahead=ahead)
+    return seen, replace(find("feather"), ahead=ahead)
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0])

@@ -29,7 +29,7 @@ from qr_nodes.engine import Engine
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.correction import Correction
 from qr_nodes.imaging.resample import shrink
-from qr_nodes.node import SPECS, Job, node
+from qr_nodes.node import Job, node, spec_of
 from qr_nodes.types import Cutout, Stroke
 
 PIXELS = 1e6
@@ -47,7 +47,7 @@ def bench_source(*, job: Job = Job()) -> Cutout:
     return Cutout(np.full((height, width, 3), 90, np.uint8), alpha)
 
 
-SOURCE = SPECS.pop("bench_source")
+SOURCE = spec_of(bench_source)
 
 
 def say(what: str, value: str) -> None:

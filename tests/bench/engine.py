@@ -29,7 +29,7 @@ from qr_nodes.document import Document
 from qr_nodes.engine import Engine, RunRequest
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.resample import shrink
-from qr_nodes.node import SPECS, node
+from qr_nodes.node import node, spec_of
 from qr_nodes.types import Cutout
 
 CHAIN = (
@@ -70,7 +70,7 @@ def stub_chain(count: int) -> Graph:
     def bench_add(cutout: Cutout, *, amount: float = 0.0) -> Cutout:
         return cutout.with_alpha(cutout.alpha + np.float32(amount))
 
-    source, add = SPECS.pop("bench_source"), SPECS.pop("bench_add")
+    source, add = spec_of(bench_source), spec_of(bench_add)
     graph, last = Graph().add(source, "n0"), "n0"
     for number in range(1, count):
         graph, last, before = graph.add(add, f"n{number}"), f"n{number}", last

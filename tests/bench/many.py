@@ -94,14 +94,14 @@ def overlap(count: int, seconds: float = 0.4) -> None:
 
     from qr_nodes import run
     from qr_nodes.graph import Graph
-    from qr_nodes.node import SPECS, node
+    from qr_nodes.node import node, spec_of
 
     @node("Slow", category="Bench")
     def slow(cutout: Cutout) -> Cutout:
         time.sleep(seconds)
         return cutout
 
-    graph = Graph().add("load").add(SPECS.pop("slow"), "slow").add("export")
+    graph = Graph().add("load").add(spec_of(slow), "slow").add("export")
     graph = graph.connect("load", "slow").connect("slow", "export")
     with tempfile.TemporaryDirectory() as place:
         pictures = Path(place, "pictures")

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from qr_nodes.errors import GraphError, ReadError
-from qr_nodes.node import SPECS, Job
+from qr_nodes.node import Job, spec_of
 from qr_nodes.nodes.load import load
 from qr_nodes.types import is_opaque
 
@@ -59,4 +59,4 @@ def test_no_name_is_a_fault_of_the_parameter():
 
 
 def test_path_is_a_file_to_read():
-    assert SPECS["load"].reads == ("path",)
+    assert spec_of(load).reads == ("path",)
