@@ -525,14 +525,26 @@ class _Bytes:
 @click.option("--stretch/--no-stretch", default=None, help="Spread the matte over 0 to 1.")
 @click.option("--licence", help="Licence of its weights, for the list.")
 def models_add(file: str, name: str | None, **settings) -> None:
-    """Add an ONNX model of your own. What is not set is guessed from the file."""
+    """Add an ONNX model of your own. What is not set is guessed by trying it on a drawn picture."""
     from qr_nodes.inference import store
 
     known = {key: value for key, value in settings.items() if value is not None}
     model = store.add(file, name, **known)
-    about = f"{model.size[0]} × {model.size[1]} px, divided by {model.divide}, mean {model.mean}, "
-    click.echo(f"{model.name}: {about}std {model.std}, gives {model.output}")
+    mean, std = (" ".join(f"{value:g}" for value in triple) for triple in (model.mean, model.std))
+    about = f"{model.size[0]} × {model.size[1]} px, divided by {model.divide}, mean {mean}"
+    click.echo(f"{model.name}: {about}, std {std}, gives {model.output}")
+    if model.guessed:
+        fed = f"--mean {mean} --std {std} --divide {shlex.quote(model.divide)}"
+        click.echo(f"Guessed: {', '.join(model.guessed)}; {_found(model.found)}.")
+        click.echo(f"If its cut-outs are wrong, add it again with others than {fed}")
     click.echo(f"Use it with: qr-nodes remove --model {model.name} PICTURE")
+
+
+def _found(share: float) -> str:
+    """Say how sure a guess is, by how much of a drawn subject was found."""
+    if share >= 0.9:
+        return f"so fed it finds a drawn subject ({100 * share:.0f} % right)"
+    return f"NOT SURE: no usual way makes it find a drawn subject well ({100 * share:.0f} % right)"
 
 
 @models.command("verify")

@@ -69,6 +69,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     page : where the weights' authors describe them
     bytes : size of the file, or None if unknown
     sources : where to fetch it, in the order to try; none for a file added by hand
+    guessed : fields that nobody set when the file was added by hand, so a trial chose them
+    found : IoU with the truth of the matte of a drawn subject in that trial, from 0 to 1
     name : from the list's key
     """
 
@@ -87,6 +89,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     page: str = ""
     bytes: int | None = None
     sources: tuple[Source, ...] = ()
+    guessed: tuple[str, ...] = ()
+    found: float | None = None
     name: str = ""
 
     def __post_init__(self):

@@ -130,35 +130,48 @@ def benchmark(model: Model, weights: Path, device: Device = CPU, runs: int = 5) 
     return float(np.median(times[1:]))
 
 
-def input_size(weights: Path) -> tuple[int | None, int | None]:
-    """Give the height and width that a network asks for; None where any will do.
+class Trial:
+    """A network loaded once on the CPU, to be asked in several ways; nothing of it is kept.
+
+    Attributes
+    ----------
+    size : height and width that the network asks for, px; None where any will do
 
     Raises
     ------
     ModelError
         The file is no network that takes one colour picture.
     """
-    try:
-        shape = _input(_load(weights, CPU, _options(CPU))).shape
-    except _Fault as fault:
-        raise ModelError(f"onnxruntime cannot load it: {fault}", weights.name) from fault
-    if len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
-        raise ModelError(
-            f"the network takes input of shape {shape}, not one colour picture.",
-            weights.name,
-            "Add a model whose input is [1, 3, height, width].",
-        )
-    height, width = (side if isinstance(side, int) else None for side in shape[2:])
-    return height, width
 
+    def __init__(self, weights: Path):
+        self._name = weights.name
+        try:
+            self._session = _load(weights, CPU, _options(CPU))
+            shape = _input(self._session).shape
+        except _Fault as fault:
+            raise ModelError(f"onnxruntime cannot load it: {fault}", weights.name) from fault
+        if len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
+            raise ModelError(
+                f"the network takes input of shape {shape}, not one colour picture.",
+                weights.name,
+                "Add a model whose input is [1, 3, height, width].",
+            )
+        self.size = tuple(side if isinstance(side, int) else None for side in shape[2:])
 
-def trial(weights: Path, model: Model, rgb: np.ndarray) -> np.ndarray:
-    """Run a network once on the CPU without keeping it; give (channels, h, w) float32 as it is."""
-    try:
-        session = _load(weights, CPU, _options(CPU))
-        return _sized(_planes(_run(session, _fed(rgb, model, _input(session)), None)), rgb.shape)
-    except _Fault as fault:
-        raise ModelError(f"the network cannot be used: {fault}", weights.name) from fault
+    def planes(self, model: Model, rgb: np.ndarray) -> np.ndarray:
+        """Return (channels, h, w) float32 as the network gives them, or raise ModelError."""
+        feed = _fed(rgb, model, _input(self._session))
+        return self._told(lambda: _sized(_planes(_run(self._session, feed, None)), rgb.shape))
+
+    def matte(self, planes: np.ndarray, output: str) -> np.ndarray:
+        """Return the (h, w) float32 matte in [0, 1] that `planes` hold, or raise ModelError."""
+        return self._told(lambda: _matte(planes, output))
+
+    def _told(self, work: Callable[[], np.ndarray]) -> np.ndarray:
+        try:
+            return work()
+        except _Fault as fault:
+            raise ModelError(f"the network cannot be used: {fault}", self._name) from fault
 
 
 class _Fault(Exception):

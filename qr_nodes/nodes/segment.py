@@ -36,6 +36,10 @@ UNRELATED = 0.35
 of many kinds stays below 0.29 from 8 px up; the same photographs exceed 0.77, and 0.40 when they
 are shrunk to 16 px. A smooth picture has 1."""
 
+USUAL = 0.02, 0.98
+"""Least and largest share of a picture that a subject takes: of 141 photographs with true mattes
+it takes 0.035 to 0.86. Beyond it may well be right, but somebody should look."""
+
 
 def _models(name: str) -> list:
     """Give the models that a name such as "u2netp+u2net" means."""
@@ -128,7 +132,9 @@ def segment(
     finally:
         _rest(asked)  # stopped, or the next look was known: nobody comes for what is kept
     if under is not None:
-        found *= under
+        found *= under  # how much is left says nothing of the network then
+    else:
+        _note_unusual(found, asked)
     return cutout.with_alpha(found)
 
 
@@ -181,6 +187,22 @@ def _matte(asked: _Asked, quality: str, edges: float) -> np.ndarray:
     if box is not None:
         _look_closer(asked, quality, matte, found, box, edges)
     return found
+
+
+def _note_unusual(found: np.ndarray, asked: _Asked) -> None:
+    """Say so if almost nothing or nearly all of the picture is left."""
+    share, (least, most) = cv2.mean(found)[0], USUAL
+    if share == 0 or least <= share <= most:  # that nothing was found is said already
+        return
+    what = "Almost nothing" if share < least else "Nearly all"
+    guessed = [model.name for model in asked.models if {*model.guessed} - {"output"}]
+    cure = "If that is wrong, try another model."
+    if guessed:
+        cure = (
+            f"How {' and '.join(guessed)} is fed was guessed: if that is wrong, "
+            "'qr-nodes models add' it again with other values."
+        )
+    asked.job.note(f"{what} of this picture is left: {100 * share:.1f} %. {cure}")
 
 
 def _asks(asked, ways: Callable[[Any], list[Look]]) -> list[tuple[Any, Look, bool]]:

@@ -1,3 +1,4 @@
+import re
 import threading
 from contextlib import suppress
 
@@ -119,6 +120,40 @@ def test_a_picture_with_nothing_in_it_gives_an_empty_matte_and_says_so(weights, 
     found = segment(cutout(EMPTY[kind](*size).astype(np.uint8)), job=job)
     assert found.alpha.shape == size and not found.alpha.any()
     assert job.notes == ["Nothing was found in this picture, so all of it is transparent."]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (1, r"Almost nothing of this picture is left: 0\.9 %\. If that is wrong, try another"),
+        (99, r"Nearly all of this picture is left: 98\.8 %\. If that is wrong, try another"),
+        (3, None),
+        (97, None),
+    ],
+)
+def test_a_picture_of_which_almost_nothing_or_nearly_all_is_left_is_said(network, columns, said):
+    def part(rgb, device):
+        matte = np.zeros(rgb.shape[:2], np.float32)
+        matte[:, : columns * rgb.shape[1] // 100] = 1
+        return matte
+
+    network(part)
+    job, again = Notes(), Notes()
+    segment(cutout(ramp(400, 400)), quality="fast", edges=0, job=job)
+    assert len(job.notes) == bool(said)
+    assert said is None or re.match(said, job.notes[0])
+    clear = np.zeros((400, 400), np.float32)  # how little is left of it is no surprise
+    segment(cutout(ramp(400, 400), clear), quality="fast", edges=0, job=again)
+    assert not again.notes
+
+
+def test_where_almost_nothing_is_left_a_guessed_model_is_named(network, monkeypatch):
+    guessed = msgspec.structs.replace(registry.find("u2netp"), name="mine", guessed=("mean",))
+    monkeypatch.setattr(registry, "find", lambda name: guessed)
+    network(lambda rgb, device: np.eye(*rgb.shape[:2], dtype=np.float32))
+    job = Notes()
+    segment(cutout(ramp(400, 400)), quality="fast", edges=0, job=job)
+    assert len(job.notes) == 1 and "How mine is fed was guessed" in job.notes[0]
 
 
 def test_multiply_never_shows_what_was_transparent(network):
