@@ -219,12 +219,7 @@ def _run(
         raise click.UsageError("The picture and the report cannot both go to standard output.")
     found = load_graph(graph_file)
     graph = batch.override(found, settings)
-    for id in graph.of_type("segment"):
-        asked = {"model": model, "quality": quality, "device": device}
-        asked["require_gpu"] = require_gpu or None
-        for name, value in asked.items():
-            if value is not None:
-                graph = graph.set_param(id, name, value)
+    graph = batch.for_networks(graph, model, quality, device, require_gpu)
     told = {"cached": not no_cache, "as_json": as_json, "quiet": quiet or output == "-"}
     if any(map(os.path.isdir, pictures)):
         if "-" in pictures or output == "-":

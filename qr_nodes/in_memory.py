@@ -91,6 +91,20 @@ class Prepared:
         return replace(self, graph=changed)
 
 
+def bound(prepared: Prepared, read: Callable, write: Callable | None, mark: str) -> Graph:
+    """Return the graph with `read` in Load's place and, unless it is None, `write` in Export's.
+
+    Both take what those nodes take. `mark` stands for the picture's content in their keys.
+    """
+    graph = prepared.graph
+    for node, fn in ((prepared.load, read), (prepared.export, write)):
+        if fn is not None:
+            own = graph.nodes[node].spec
+            spec = replace(own, fn=fn, outside=lambda params: mark, check=None)
+            graph = graph.change(node, spec=spec)
+    return graph
+
+
 def run(
     prepared: Prepared,
     picture: BinaryIO,
@@ -155,12 +169,8 @@ def run(
                 what = f"{width} × {height} px are more than the limit of {limit / 1e6:.4g} MP."
                 grown.append(PictureFault(what, event.node, kind="too large"))
 
-    graph = prepared.graph
-    for node, fn in ((prepared.load, read), (prepared.export, write)):
-        # The run's number in place of a file's content: nobody gets what another's picture gave.
-        own = graph.nodes[node].spec
-        spec = replace(own, fn=fn, outside=lambda params: f"run {id}", check=None)
-        graph = graph.change(node, spec=spec)
+    # The run's number in place of a file's content: nobody gets what another's picture gave.
+    graph = bound(prepared, read, write, f"run {id}")
     outcome = engine.run(
         RunRequest(graph, (prepared.export,), id=id),
         listen,

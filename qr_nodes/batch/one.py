@@ -17,6 +17,7 @@ from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.errors import Cancelled, GraphError, ParamError, QrNodesError, WriteError
 from qr_nodes.graph import Graph
 from qr_nodes.qredit import edited
+from qr_nodes.types import Written
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Result:
     files : Export node → path of its file, for all that are there now
     skipped : all files were there and still current, so nothing was done
     edited : the picture's own .qredit file was applied
+    picture : the result of a picture in memory, of the same kind; None where files are written
     """
 
     input: str
@@ -56,6 +58,7 @@ class Result:
     files: Mapping[str, str] = field(default_factory=dict)
     skipped: bool = False
     edited: bool = False
+    picture: Any = field(default=None, repr=False)
 
     @property
     def notes(self) -> list[str]:
@@ -82,19 +85,38 @@ class Result:
         }
 
 
-def override(graph: Graph, settings: Iterable[str]) -> Graph:
-    """Apply settings such as "feather.sigma=4" to a graph.
+def override(graph: Graph, settings: Iterable[str | tuple[str, Any]]) -> Graph:
+    """Apply settings such as "feather.sigma=4", or ("feather.sigma", 4), to a graph.
 
     The name before the point is a node's id, or its type where only one node has it.
     """
     for setting in settings:
-        path, found, value = setting.partition("=")
+        text = isinstance(setting, str)
+        path, found, value = setting.partition("=") if text else (setting[0], True, setting[1])
         node, point, name = path.strip().rpartition(".")
         if not found or not point:
-            raise ParamError(f"{setting!r} sets nothing.", "--set", "Write NODE.PARAMETER=VALUE.")
+            what = f"{(setting if text else path)!r} sets nothing."
+            raise ParamError(what, "--set", "Write NODE.PARAMETER=VALUE.")
         if node not in graph.nodes and len(same := graph.of_type(node)) == 1:
             node = same[0]
-        graph = graph.set_param(node, name, value, text=True)
+        graph = graph.set_param(node, name, value, text=text)
+    return graph
+
+
+def for_networks(
+    graph: Graph,
+    model: str | None = None,
+    quality: str | None = None,
+    device: str | None = None,
+    require_gpu: bool = False,
+) -> Graph:
+    """Set on every Segment node what is not None, and that a GPU is required if it is."""
+    asked = {"model": model, "quality": quality, "device": device}
+    asked["require_gpu"] = require_gpu or None
+    for id in graph.of_type("segment"):
+        for name, value in asked.items():
+            if value is not None:
+                graph = graph.set_param(id, name, value)
     return graph
 
 
@@ -255,7 +277,11 @@ def run_one(
         error = fault
     files = {}
     if error is None:
-        files = {id: value["file"].path for id, value in outputs.items() if "file" in value}
+        files = {
+            id: value["file"].path
+            for id, value in outputs.items()
+            if isinstance(value.get("file"), Written)
+        }
     written = next(iter(files.values()), None)
     seconds = time.perf_counter() - began
     return Result(

@@ -212,14 +212,25 @@ def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
             note(f"Of the file's {bits} bits per channel, 8 could be read.")
         info = image.info
         pixels = _array(image, note)
+    skipped = image.format == "PNG" and bits > 8 and "exif" not in info
+    return _described(image, pixels, size, info, Image.Exif() if skipped else None)
+
+
+def decoded_pillow(image: Image.Image, note: Callable[[str], None]) -> Decoded:
+    """Return a Pillow picture of any mode as if it came from a file, or raise Refused."""
+    _load(image)
+    return _described(image, _array(image, note), image.size, image.info)
+
+
+def _described(image, pixels, size, info: dict, exif: Image.Exif | None = None) -> Decoded:
+    """Put together the pixels of a loaded picture and what is known of it."""
     # Asked after loading, since Pillow obeys a TIFF's orientation itself and then takes it out.
     # Of a PNG not loaded it would load all pixels in search of a block that is not there.
-    skipped = image.format == "PNG" and bits > 8 and "exif" not in info
-    exif = Image.Exif() if skipped else image.getexif()
+    exif = image.getexif() if exif is None else exif
     converted = image.mode in ("CMYK", "LAB")
     return Decoded(
         pixels,
-        image.format,
+        image.format or "",
         size,
         icc=None if converted else info.get("icc_profile"),
         dpi=info.get("dpi"),
@@ -270,7 +281,7 @@ def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
             raise Refused("its 32-bit whole numbers have no known white.", "Save it with 16 bits.")
         return pixels.astype(np.uint16)
     if mode == "F":
-        return _unit(np.asarray(image), note)
+        return unit_floats(np.asarray(image), note)
     if mode in ("CMYK", "LAB"):
         return np.asarray(to_srgb(image, image.info.get("icc_profile")))
     grey = mode in ("1", "L", "LA", "La")
@@ -278,8 +289,8 @@ def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
     return np.asarray(image if mode == wanted else image.convert(wanted))
 
 
-def _unit(pixels: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
-    """Bring floating-point values to float32 in [0, 1], and tell if some were beyond."""
+def unit_floats(pixels: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
+    """Return floating-point values as float32 in [0, 1], and tell if some were beyond."""
     low, high = float(pixels.min()), float(pixels.max())
     if low >= 0 and high <= 1:
         return pixels.astype(np.float32, copy=False)
@@ -416,7 +427,7 @@ def _deep_tiff(file, tags, offset: int, page: int, max_pixels: float, note) -> D
     if pixels is None or pixels.dtype not in (np.uint16, np.float32):
         raise Refused("its pixels are damaged or of a kind that is not read.", RESAVE)
     if pixels.dtype == np.float32:
-        pixels = _unit(pixels, note)
+        pixels = unit_floats(pixels, note)
     if tags[262] == 0:  # white is zero
         pixels = (65535 if pixels.dtype == np.uint16 else 1) - pixels
     meaning = tags.get(338, (0,))[0]  # of the fourth channel: 1 premultiplied alpha, 2 straight

@@ -73,7 +73,7 @@ def read_image(
     with _in_words(name or str(path or "picture")):
         with _opened(source if path is None else path, most_bytes(max_pixels)) as file:
             picture = decode(file, page, scale, max_pixels, note)
-        return _cutout(picture, scale, path.name if path else "")
+        return cutout_of(picture, scale, path.name if path else "")
 
 
 @contextmanager
@@ -135,7 +135,8 @@ def _opened(source: Path | bytes | BinaryIO, most: float):
         raise Refused(f"it cannot be opened ({reason}).", "Check the name.") from error
 
 
-def _cutout(picture: Decoded, scale: float, name: str) -> Cutout:
+def cutout_of(picture: Decoded, scale: float = 1.0, name: str = "") -> Cutout:
+    """Return decoded pixels upright, shrunk to `scale`, with alpha apart from the colours."""
     pixels = _upright(_shrunk(picture.pixels, picture.size, scale), picture.orientation)
     grey = pixels.ndim == 2 or pixels.shape[2] == 2
     alpha = None

@@ -124,10 +124,9 @@ def write_image(
     name = name or str(path or "output")
     with _in_words(name):
         format = format or format_of(name)
-        pixels = _pixels(cutout, format, content, bits, background, hidden, note)
-        pixels = _with_knowledge(
-            pixels, cutout.source, format, content, keep_profile, keep_dpi, metadata, note
-        )
+        kept = {"keep_profile": keep_profile, "keep_dpi": keep_dpi, "metadata": metadata}
+        how = {"content": content, "bits": bits, "background": background, "hidden": hidden}
+        pixels = planned_pixels(cutout, format, **how, **kept, note=note)
         with _replacing(path, overwrite) if path else _flushed(target) as out:
             if format == "PNG":
                 write_png(out, pixels, compression, progress)
@@ -135,6 +134,26 @@ def write_image(
                 write_tiff(out, pixels, compression, progress)
             else:
                 _write_by_pillow(out, pixels, format, quality, lossless, hidden, progress)
+
+
+def planned_pixels(
+    cutout: Cutout,
+    format: str,
+    *,
+    content: Literal["cutout", "mask"] = "cutout",
+    bits: Literal["source", "8", "16"] = "source",
+    background: str = "#ffffff",
+    hidden: Literal["clear", "keep"] = "clear",
+    keep_profile: bool = True,
+    keep_dpi: bool = True,
+    metadata: Literal["none", "camera", "credit", "all"] = "camera",
+    note: Callable[[str], None] = lambda text: None,
+) -> Pixels:
+    """Return what `write_image` would put into a file of a format, strip by strip."""
+    pixels = _pixels(cutout, format, content, bits, background, hidden, note)
+    return _with_knowledge(
+        pixels, cutout.source, format, content, keep_profile, keep_dpi, metadata, note
+    )
 
 
 class _Refused(Exception):
