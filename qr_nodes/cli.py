@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,25 @@ import click
 from qr_nodes import __version__
 from qr_nodes.cli_many import FOLDERS, OPTIONS, SETTINGS, STOPPED, failure, run_many, say
 from qr_nodes.cli_service import serve, watch
-from qr_nodes.errors import QrNodesError, WriteError
+from qr_nodes.errors import QrNodesError, UnreadWarning, WriteError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; give its exit code."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message, category, *where, **rest):
+            if issubclass(category, UnreadWarning):
+                say(str(message))
+            else:
+                shown(message, category, *where, **rest)
+
+        warnings.showwarning = show
+        return _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> int:
     try:
         return cli.main(arguments, prog_name="qr-nodes", standalone_mode=False) or 0
     except click.ClickException as error:
@@ -217,6 +232,8 @@ def _run(
 
     if as_json and output == "-":
         raise click.UsageError("The picture and the report cannot both go to standard output.")
+    if quiet:
+        warnings.simplefilter("ignore", UnreadWarning)
     found = load_graph(graph_file)
     graph = batch.override(found, settings)
     graph = batch.for_networks(graph, model, quality, device, require_gpu)
@@ -384,9 +401,9 @@ def check(graph: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def nodes(name: str | None, as_json: bool) -> None:
     """List the nodes, or describe one with its parameters."""
-    from qr_nodes.nodes import all_specs, find
+    from qr_nodes.nodes import all_specs, find_called
 
-    specs = [find(name)] if name else all_specs()
+    specs = [find_called(name)] if name else all_specs()
     if as_json:
         click.echo(json.dumps([_node_json(spec) for spec in specs], indent=1, ensure_ascii=False))
     elif name:
@@ -423,10 +440,18 @@ def _node_json(spec) -> dict:
 
 
 def _describe(spec) -> str:
-    lines = [f"{spec.title} ({spec.id})", "", spec.doc, ""]
-    for name in spec.inputs:
+    from qr_nodes.node import socket_name
+
+    lines = [f"{spec.title} ({spec.id}, version {spec.version})", "", spec.doc, "", "inputs"]
+    for name, kind in spec.inputs.items():
         optional = ", optional" if name in spec.optional else ""
-        lines.append(f"  {name} (input{optional})  {spec.help.get(name, '')}")
+        lines.append(
+            f"  {name} ({socket_name(kind)}{optional})  {spec.help.get(name, '')}".rstrip()
+        )
+    lines += ["  none"] * (not spec.inputs) + ["", "outputs"]
+    for name, kind in spec.outputs.items():
+        lines.append(f"  {name} ({socket_name(kind)})  {spec.output_help.get(name, '')}".rstrip())
+    lines += ["", "parameters"] + ["  none"] * (not spec.params)
     for name, param in spec.params.items():
         limits = ", ".join(map(str, param.choices)) if param.choices else param.limits
         about = f"{limits} {param.unit}".strip()

@@ -11,10 +11,14 @@ QrNodesError
 ├── ClusterError   other machines: out of reach, of another version, without a shared folder
 └── NodeError      a node that failed for a reason nobody foresaw
 
-`Cancelled` is not an error: it says that nobody wants the result any more.
+`Cancelled` is not an error: it says that nobody wants the result any more. `UnreadWarning` says
+what a file holds that the program does not know.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 LONG = 600
 """Letters of each part of a message that are shown: files may name things at any length."""
@@ -25,6 +29,65 @@ def one_line(text: str) -> str:
     text = " ".join(text[: 64 * LONG].split())
     text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return text if len(text) <= LONG else f"{text[: LONG // 2]} … {text[-LONG // 2 :]}"
+
+
+def suggest(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint for a name that is not known: the one of `names` that was probably meant.
+
+    Case and what joins words do not count. `otherwise` is the hint if none of them is like it; by
+    default it lists them.
+    """
+    import difflib  # only somebody who has mistyped waits for it
+
+    known = {plain(each): each for each in names}
+    if close := difflib.get_close_matches(plain(name[:LONG]), known, 1):
+        return f"Perhaps you mean {known[close[0]]!r}."
+    return otherwise or f"Use one of {', '.join(known.values())}." if known else otherwise
+
+
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "nothing",
+}
+"""What JSON's types are called."""
+
+
+def misfit(error: Exception, fields: Iterable[str] = ()) -> tuple[str, str, str]:
+    """Return what msgspec says of a value in plain words.
+
+    Parameters
+    ----------
+    error : msgspec.ValidationError
+        As in "Object contains unknown field `pts` - at `$[0]`".
+    fields : names that an object in the value may have
+
+    Returns
+    -------
+    place : str
+        Where in the value, as in "[0].pts"; "" for all of it.
+    what, hint : str
+        Sentences, or "".
+    """
+    text, _, place = str(error).partition(" - at ")
+    place = place.strip("`").removeprefix("$")
+    if found := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.S):
+        return f"{place}.{found[1]}", "there is no such field.", suggest(found[1], fields)
+    if found := re.fullmatch(r"Object missing required field `(.*)`", text, re.S):
+        return f"{place}.{found[1]}", "it is missing.", ""
+    if not text.startswith(("Expected", "Invalid", "Number", "Object")):
+        return place, "it is no JSON.", ""
+    words = re.sub(r"`(\w+)`", lambda kind: KINDS.get(kind[1], kind[1]), text.rstrip("."))
+    return place, f"{words[:1].lower()}{words[1:]}.", ""
+
+
+def plain(name: str) -> str:
+    """Return a name without what people write in different ways: case, spaces, - and /."""
+    return re.sub(r"[\s/_-]+", "_", name.strip()).casefold()
 
 
 class QrNodesError(Exception):
@@ -62,6 +125,11 @@ class QrNodesError(Exception):
 class ParamError(QrNodesError):
     """A parameter's value is of the wrong type, out of range or not one of the choices."""
 
+    def of_node(self, id: str) -> ParamError:
+        """Put a node's id in the place of its type: "feather.sigma" of "feather2"; return it."""
+        self.where = f"{id}.{self.where.partition('.')[2]}"
+        return self
+
 
 class SocketError(QrNodesError):
     """What arrived on a link has the wrong kind, type or size."""
@@ -93,6 +161,10 @@ class ClusterError(QrNodesError):
 
 class NodeError(QrNodesError):
     """A node failed for a reason nobody foresaw; the cause is chained."""
+
+
+class UnreadWarning(UserWarning):
+    """A file holds something that the program does not know: it is kept, and does nothing."""
 
 
 class Cancelled(Exception):

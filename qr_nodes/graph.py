@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from qr_nodes.errors import GraphError, ParamError, QrNodesError, SocketError
+from qr_nodes.errors import GraphError, ParamError, QrNodesError, SocketError, suggest
 from qr_nodes.node import SOCKETS, NodeSpec
 from qr_nodes.nodes import OWN, find, own_folder, why_unknown
 from qr_nodes.types import Cutout, Mask, Stroke
@@ -179,7 +179,8 @@ class Graph:
             return self.nodes[id]
         except KeyError:
             there = ", ".join(list(self.nodes)[:12]) or "none"
-            raise GraphError("there is no such node.", id, f"Nodes here: {there}.") from None
+            hint = suggest(id, self.nodes, f"Nodes here: {there}.")
+            raise GraphError("there is no such node.", id, hint) from None
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -288,12 +289,11 @@ class Graph:
         """Set a parameter; `text` accepts a command line's words (see `Param.check`)."""
         node = self.node(id)
         if name not in node.spec.params:
-            there = ", ".join(node.spec.params) or "none"
-            raise ParamError("there is no such parameter.", f"{id}.{name}", f"Use {there}.")
+            raise no_such_parameter(id, name, node.spec)
         try:
             value = node.spec.params[name].check(value, text=text)
         except ParamError as error:
-            raise ParamError(error.what, f"{id}.{name}", error.hint) from error
+            raise error.of_node(id) from error.__cause__
         return self.change(id, params={**node.params, name: value})
 
     def change(self, id: str, **fields: Any) -> Graph:
@@ -363,18 +363,15 @@ class Graph:
     def _misfit(self, source: str, output: str, target: str, input: str) -> QrNodesError | None:
         where = f"{target}.{input}"
         if source not in self.nodes:
-            return GraphError(
-                f"it is linked to {source!r}, which is not here.", where, "Relink it."
-            )
+            hint = suggest(source, list(self.nodes)[:100], "Relink it.")
+            return GraphError(f"it is linked to {source!r}, which is not here.", where, hint)
         given, wanted = self.nodes[source].spec, self.nodes[target].spec
         if input not in wanted.inputs:
-            there = ", ".join(wanted.inputs) or "none"
-            return GraphError("there is no such input.", where, f"Inputs there: {there}.")
+            hint = suggest(input or "", wanted.inputs, f"Inputs there: {_names(wanted.inputs)}.")
+            return GraphError("there is no such input.", where, hint)
         if output not in given.outputs:
-            there = ", ".join(given.outputs) or "none"
-            return GraphError(
-                f"{source!r} has no output {output!r}.", where, f"Outputs there: {there}."
-            )
+            hint = suggest(output, given.outputs, f"Outputs there: {_names(given.outputs)}.")
+            return GraphError(f"{source!r} has no output {output!r}.", where, hint)
         if not fits(wanted.inputs[input], given.outputs[output]):
             names = {kind: name for name, kind in SOCKETS.items()}
             have, need = names[given.outputs[output]], names[wanted.inputs[input]]
@@ -384,6 +381,16 @@ class Graph:
 
     def _with_node(self, id: str, node: Node) -> Graph:
         return replace(self, nodes={**self.nodes, id: node})
+
+
+def _names(sockets: Iterable[str]) -> str:
+    return ", ".join(sockets) or "none"
+
+
+def no_such_parameter(id: str, name: str, spec: NodeSpec) -> ParamError:
+    """Return the fault of a parameter that a node has not, with the one that was meant."""
+    hint = suggest(name, spec.params, f"Use {_names(spec.params)}.")
+    return ParamError("there is no such parameter.", f"{id}.{name}", hint)
 
 
 def fits(wanted: Any, given: Any) -> bool:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
-from qr_nodes.errors import ParamError
+from qr_nodes.errors import ParamError, misfit, suggest
 from qr_nodes.types import Cutout, Mask, Written
 
 SOCKETS = {"cutout": Cutout, "mask": Mask, "file": Written}
@@ -72,16 +72,17 @@ class Param:
         text : bool
             Accept "4" for a number and "true" for a switch; read lists as JSON.
         """
+        if self.choices and isinstance(value, int) and str(value) in self.choices:
+            value = str(value)  # 16, where the choices are "8" and "16"
         try:
             if text and get_origin(self.type) is tuple:
                 value = msgspec.json.decode(value)
             value = msgspec.convert(value, self.type, strict=not text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             if get_origin(self.type) is tuple:  # of a long list, what is wrong and where
-                what = f"it cannot be used: {str(error).rstrip('.')}."
-                raise ParamError(what, self.where, "Mend that item, or remove it.") from error
+                raise self._misfit(error) from error
             if self.choices:
-                hint = f"Use one of {', '.join(map(str, self.choices))}."
+                hint = suggest(str(value), map(str, self.choices))
             else:
                 hint = f"Use {self._expected()}."
             raise ParamError(f"{_short(value)} cannot be used.", self.where, hint) from error
@@ -103,6 +104,16 @@ class Param:
         low = "" if self.lo is None else f"from {self.lo:g}"
         high = "" if self.hi is None else f"to {self.hi:g}"
         return f"{low} {high}".strip()
+
+    def _misfit(self, error: Exception) -> ParamError:
+        """Return what is wrong with one item of a list: strokes of the brush."""
+        item = get_args(self.type)[0]
+        fields = getattr(item, "__struct_fields__", ())
+        place, what, hint = misfit(error, fields)
+        kind = get_type_hints(item).get(place.rpartition(".")[2]) if fields else None
+        if get_origin(kind) is Literal:
+            hint = f"Use one of {', '.join(get_args(kind))}."
+        return ParamError(what, self.where + place, hint or "Mend that item, or remove it.")
 
     def _expected(self) -> str:
         kind = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
@@ -271,8 +282,16 @@ class NodeSpec:
     @cached_property
     def help(self) -> dict[str, str]:
         """Input or parameter name → its sentences in the docstring."""
+        return self._described("Parameters")
+
+    @cached_property
+    def output_help(self) -> dict[str, str]:
+        """Output name, or the type of the only one, → its sentences in the docstring."""
+        return self._described("Returns")
+
+    def _described(self, section: str) -> dict[str, str]:
         text = inspect.getdoc(self.fn) or ""
-        match = re.search(r"Parameters\n-{4,}\n(.*?)(?:\n\n[A-Z][a-z]+\n-{4,}|\Z)", text, re.S)
+        match = re.search(section + r"\n-{4,}\n(.*?)(?:\n\n[A-Z][a-z]+\n-{4,}|\Z)", text, re.S)
         found: dict[str, str] = {}
         for block in re.split(r"\n(?=\S)", match[1] if match else ""):
             head, _, body = block.partition("\n")

@@ -206,4 +206,4 @@ def _parsed(data: bytes) -> EditFile:
     try:
         return msgspec.convert(raw, EditFile)
     except msgspec.ValidationError as error:
-        raise GraphError(f"it is damaged: {place_of(error)}.", hint="Mend or delete it.") from error
+        raise GraphError(f"it is damaged: {place_of(error)}", hint="Mend or delete it.") from error

@@ -11,8 +11,9 @@
     }
 
 Values are stored by name and nodes in a stable order. Paths lie relative to the file where they
-can. Node types and fields that this version does not know survive a load and a save. The file
-holds values only, never code. A newer format is refused, an unsound file says where and why.
+can. Node types and fields that this version does not know survive a load and a save, and are said.
+The file holds values only, never code. A newer format is refused, an unsound file says where and
+why. `manual/formats.md` describes it for users.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -27,8 +29,17 @@ from typing import Annotated, Any
 import msgspec
 
 from qr_nodes import resources
-from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
-from qr_nodes.graph import NODE_ID, Graph, Node, unknown
+from qr_nodes.errors import (
+    GraphError,
+    ParamError,
+    QrNodesError,
+    ReadError,
+    UnreadWarning,
+    WriteError,
+    misfit,
+    suggest,
+)
+from qr_nodes.graph import NODE_ID, Graph, Node, no_such_parameter, unknown
 from qr_nodes.nodes import known
 from qr_nodes.pipes import drained
 from qr_nodes.whole import replacing
@@ -41,6 +52,10 @@ MAX_INPUTS = 256
 MAX_DEPTH = 64
 """Lists and objects within each other, where the file may hold what it likes."""
 MAX_DIGITS = 1000
+MAX_UNREAD = 100
+"""Unknown names in a file that are said: a hostile one may hold a million."""
+FRAMES = "frames"
+"""What the window adds to the file: frames around nodes."""
 FAR = 1e6
 """Px from the canvas's middle at which a node may stand."""
 
@@ -79,15 +94,59 @@ def load_graph(path: str | os.PathLike) -> Graph:
         The file is missing, cannot be read, is too large or no JSON.
     GraphError, ParamError, SocketError
         The first fault of its content; `inspect` lists them all.
+
+    Warns
+    -----
+    UnreadWarning
+        It holds names that are not known: what they stand for does nothing.
     """
-    graph, faults = inspect(path)
+    graph, faults = _sound(path)
     if faults:
         raise faults[0]
+    for fault in unread(graph):
+        warnings.warn(str(fault.at(find_file(path).name)), UnreadWarning, stacklevel=2)
     return graph
 
 
 def inspect(path: str | os.PathLike) -> tuple[Graph, list[QrNodesError]]:
-    """Read as much of a .qrgraph file as is sound; give the graph and the faults."""
+    """Read as much of a .qrgraph file as is sound; give the graph and the faults.
+
+    Names that are not known are among them, though the graph runs without what they stand for.
+    """
+    graph, faults = _sound(path)
+    return graph, faults + [fault.at(find_file(path).name) for fault in unread(graph)]
+
+
+def unread(graph: Graph) -> list[QrNodesError]:
+    """List the names in a graph's file that are not known: they are kept, and do nothing.
+
+    Those that begin with _ are remarks of whoever wrote it.
+    """
+    found: list[QrNodesError] = []
+
+    def look(names: Iterable[str], known: Iterable[str], where: str, more: str) -> None:
+        for name in names:
+            if len(found) < MAX_UNREAD and not name.startswith("_"):
+                what = "this field is not known, and does nothing."
+                hint = suggest(name, known, f"Fields: {', '.join(known)}{more}.")
+                found.append(GraphError(what, where + name, hint))
+
+    fields = (*GraphFile.__struct_fields__, FRAMES)
+    more = "; links stand in the inputs of each node"
+    look((name for name in graph.extra if name != FRAMES), fields, "", more)
+    for id, node in graph.nodes.items():
+        own = (name for name in node.extra if name != "version")
+        look(own, NodeEntry.__struct_fields__, f"{id}.", "")
+        if node.spec.fn is not None and "version" in node.extra:
+            found += [
+                ParamError("this version of the node has no such parameter.", f"{id}.{name}")
+                for name in node.params
+                if name not in node.spec.params
+            ]
+    return found
+
+
+def _sound(path: str | os.PathLike) -> tuple[Graph, list[QrNodesError]]:
     file = find_file(path)
     try:
         graph, faults = parse(_read(file), file.parent)
@@ -145,9 +204,7 @@ def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrN
     try:
         file = msgspec.convert(raw, GraphFile)
     except msgspec.ValidationError as error:
-        raise GraphError(
-            f"it is damaged: {place_of(error)}.", hint="Mend or replace it."
-        ) from error
+        raise GraphError(f"it is damaged: {place_of(error)}", hint="Mend or replace it.") from error
     if len(file.nodes) > MAX_NODES:
         raise GraphError(f"it has {len(file.nodes)} nodes.", hint=f"The limit is {MAX_NODES}.")
 
@@ -182,26 +239,28 @@ def _entry(id: str, fields: dict[str, Any]) -> NodeEntry:
     try:
         return msgspec.convert(fields, NodeEntry)
     except msgspec.ValidationError as error:
-        raise GraphError(f"it is damaged: {place_of(error)}.", id, "Mend it.") from error
+        raise GraphError(f"it is damaged: {place_of(error)}", id, "Mend it.") from error
 
 
 def _node(id, entry: NodeEntry, spec, raw: dict, outputs: Iterable[str], folder, faults) -> Node:
     """Build a node; `spec` None means that its type is not known here."""
-    if spec is not None:
-        if entry.version > spec.version:
-            faults.append(
-                GraphError(
-                    f"the node was saved by a newer version ({entry.type} {entry.version}, "
-                    f"this one has {spec.version}).",
-                    id,
-                    "Update the program.",
-                )
-            )
-        params = _params(id, spec, entry.params, folder, faults)
-    else:
-        spec = unknown(entry.type, entry.version, entry.inputs, outputs, entry.provider)
-        params = entry.params
     extra = {name: value for name, value in raw.items() if name not in entry.__struct_fields__}
+    if spec is None:
+        spec = unknown(entry.type, entry.version, entry.inputs, outputs, entry.provider)
+        return Node(spec, entry.params, entry.pos, entry.title, entry.bypass, extra)
+    if entry.version > spec.version:
+        what = (
+            f"the node was saved by a newer version ({entry.type} {entry.version}, "
+            f"this one has {spec.version})."
+        )
+        faults.append(GraphError(what, id, "Update the program."))
+    params = _params(id, spec, entry.params, folder, faults)
+    strange = [name for name in params if name not in spec.params]
+    if entry.version == spec.version:
+        several = 8 if len(faults) < MAX_UNREAD else 1
+        faults += [no_such_parameter(id, name, spec) for name in strange[:several]]
+    elif strange or entry.version > spec.version:
+        extra["version"] = entry.version  # what is kept belongs to that
     return Node(spec, params, entry.pos, entry.title, entry.bypass, extra)
 
 
@@ -209,12 +268,12 @@ def _params(id, spec, values: Mapping[str, Any], folder: Path, faults: list) -> 
     params = dict(spec.defaults)
     for name, value in values.items():
         if name not in spec.params:
-            params[name] = value  # from another version: kept for it
+            params[name] = value
             continue
         try:
             params[name] = spec.params[name].check(value)
         except ParamError as error:
-            faults.append(ParamError(error.what, f"{id}.{name}", error.hint))
+            faults.append(error.of_node(id))
             continue
         if spec.params[name].kind in ("file", "save") and value:
             params[name] = os.path.normpath(folder / value)
@@ -370,7 +429,5 @@ def _check_depth(raw: Any) -> None:
 
 def place_of(error: msgspec.ValidationError) -> str:
     """Turn "Expected `int`, got `str` - at `$.nodes[...].version`" into plain words."""
-    text, _, place = str(error).partition(" - at ")
-    place = place.strip("`").removeprefix("$").lstrip(".")
-    text = text[:1].lower() + text[1:]
-    return f"{place}: {text}" if place else text
+    place, what, _ = misfit(error)
+    return f"{place.lstrip('.')}: {what}" if place else what

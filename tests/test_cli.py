@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_settings_change_the_result_and_name_what_is_wrong(edges, cut, tmp_path,
         ("feather.size=1", "feather.size: there is no such parameter. Use sigma, shift."),
         (
             "feater.sigma=1",
-            "feater: there is no such node. Nodes here: load, feather, decontaminate, export.",
+            "feater: there is no such node. Perhaps you mean 'feather'.",
         ),
         ("sigma", "--set: 'sigma' sets nothing. Write NODE.PARAMETER=VALUE."),
     ]:
@@ -263,6 +264,25 @@ def test_nodes_are_listed_and_described(capsys):
     assert main(["nodes", "--json"]) == 0
     assert {"feather", "export"} <= {spec["id"] for spec in json.loads(capsys.readouterr().out)}
     assert main(["nodes", "glow"]) == 1
+    for name, title in (("Feather", "Feather (feather, "), ("Grow/Shrink", "Grow/Shrink (grow_")):
+        assert main(["nodes", name]) == 0
+        assert capsys.readouterr().out.startswith(title)
+    assert main(["nodes", "brush_edit"]) == 0
+    said = capsys.readouterr().out
+    assert "  cutout (cutout)  " in said and "  unsure (mask)  Where strokes of" in said
+
+
+def test_what_a_graph_holds_and_nothing_reads_is_said_once(edges, cut, tmp_path, capsys):
+    raw = json.loads(Path(edges).read_text())
+    raw["nodes"]["feather"]["input"] = {}
+    Path(edges).write_text(json.dumps(raw))
+    said = "edges.qrgraph: feather.input: this field is not known, and does nothing. Perhaps you "
+    assert main(["check", edges]) == 1
+    assert one_line(capsys).startswith(said)
+    assert main(["run", edges, str(cut), str(cut), "-o", str(tmp_path / "out")]) in (0, 1)
+    assert capsys.readouterr().err.count(said) == 1
+    assert main(["run", edges, str(cut), "-o", str(tmp_path / "out.png"), "-q"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_where_a_command_belongs_is_told_the_commands(cut, edges, capsys):

@@ -79,8 +79,8 @@ def test_a_bypassed_node_is_seen_through(stubs):
         ),
         (lambda g: g.set_param("sub", "size", 1), r"sub: there is no such node\. Nodes here: sou"),
         (
-            lambda g: g.add("teleport"),
-            r"there is no node of type 'teleport'\. See 'qr-nodes nodes'",
+            lambda g: g.add("moonbeam"),
+            r"there is no node of type 'moonbeam'\. See 'qr-nodes nodes'",
         ),
         (lambda g: g.add(g.nodes["add"].spec, "a b"), r"'a b' cannot name a node"),
         (lambda g: g.add(g.nodes["add"].spec, "add"), r"'add' cannot name a node"),

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from qr_nodes.errors import GraphError, QrNodesError, ReadError, WriteError
+from qr_nodes.errors import (
+    GraphError,
+    ParamError,
+    QrNodesError,
+    ReadError,
+    UnreadWarning,
+    WriteError,
+)
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import dump, inspect, load_graph, parse, presets, save_graph
 
@@ -58,7 +65,8 @@ def test_unknown_nodes_fields_and_parameters_survive(graph, tmp_path):
     raw = json.loads(dump(graph))
     raw["author"] = {"name": "someone"}
     raw["nodes"]["feather"]["colour_of_frame"] = "red"
-    raw["nodes"]["feather"]["params"]["later"] = [1, 2]
+    raw["nodes"]["feather"] |= {"version": 0}  # of before, when it had another parameter
+    raw["nodes"]["feather"]["params"]["earlier"] = [1, 2]
     raw["nodes"]["feather"]["inputs"] = {"cutout": "glow.halo"}
     raw["nodes"]["glow"] = {
         "type": "glow", "version": 9, "pos": [1.0, 2.0], "params": {"a": {"b": None}},
@@ -72,6 +80,53 @@ def test_unknown_nodes_fields_and_parameters_survive(graph, tmp_path):
         "glow: the node type 'glow' is not known here. "
         "Install the program that has it, or bypass or delete the node."
     ]
+
+
+def test_names_that_are_not_known_are_said_with_those_that_were_meant(graph, tmp_path):
+    raw = json.loads(dump(graph))
+    feather, levels = raw["nodes"]["feather"], raw["nodes"]["levels"]
+    raw |= {"links": [], "frames": [], "_remark": "mine"}
+    feather |= {"param": feather.pop("params"), "_why": "soft"}
+    levels |= {"version": 0, "params": {"earlier": 1}}
+    file = tmp_path / "a.qrgraph"
+    file.write_text(json.dumps(raw))
+    said = [
+        "a.qrgraph: links: this field is not known, and does nothing. Fields: format, version, "
+        "nodes, frames; links stand in the inputs of each node.",
+        "a.qrgraph: feather.param: this field is not known, and does nothing. "
+        "Perhaps you mean 'params'.",
+        "a.qrgraph: levels.earlier: this version of the node has no such parameter.",
+    ]
+    loaded, faults = inspect(file)
+    assert [str(fault) for fault in faults] == said
+    with pytest.warns(UnreadWarning) as warned:
+        again = load_graph(file)  # opens as before, and says what does nothing
+    assert [str(warning.message) for warning in warned] == said
+    assert (
+        dump(loaded) == dump(again) and json.loads(dump(again))["nodes"]["levels"]["version"] == 0
+    )
+    save_graph(again, tmp_path / "b.qrgraph")
+    assert len(inspect(tmp_path / "b.qrgraph")[1]) == 3
+
+
+def test_a_parameter_that_the_node_has_not_is_refused(graph, tmp_path):
+    file = tmp_path / "a.qrgraph"
+    file.write_bytes(faulty(graph, nodes__feather__params__sgima=3.0))
+    with pytest.raises(
+        ParamError, match=r"feather\.sgima: there is no such parameter\. Perhaps you"
+    ):
+        load_graph(file)
+    kept, _ = inspect(file)
+    assert json.loads(dump(kept))["nodes"]["feather"]["params"]["sgima"] == 3.0
+
+
+def test_a_node_of_a_newer_version_stays_one(graph):
+    data = faulty(graph, nodes__feather__version=99, nodes__feather__params__soft=3.0)
+    kept, faults = parse(data)
+    assert len(faults) == 1 and "newer version (feather 99" in str(faults[0])
+    assert dump(kept) == dump(parse(dump(kept))[0])
+    entry = json.loads(dump(kept))["nodes"]["feather"]
+    assert entry["version"] == 99 and entry["params"]["soft"] == 3.0
 
 
 def test_values_are_stored_by_name_in_a_stable_order(graph):
@@ -94,9 +149,9 @@ def faulty(graph, **edits):
     ("edits", "message"),
     [
         ({"version": 2}, r"saved by a newer version \(format 2, this one reads 1\)\. Update"),
-        ({"version": "1"}, r"damaged: version: expected `int`, got `str`"),
+        ({"version": "1"}, r"damaged: version: expected a whole number, got a text"),
         ({"format": "png"}, "no .qrgraph file"),
-        ({"nodes": []}, "damaged: nodes: expected `object`, got `array`"),
+        ({"nodes": []}, "damaged: nodes: expected an object, got a list"),
         ({"nodes__feather__version": 99}, r"feather: the node was saved by a newer version"),
         ({"nodes__feather__pos": [1]}, r"feather: it is damaged: pos: "),
         ({"nodes__feather__params__sigma": 900}, r"feather\.sigma: 900 px is out of range\. Use a"),

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qr_nodes import resources
-from qr_nodes.errors import GraphError, QrNodesError
+from qr_nodes.errors import GraphError, QrNodesError, plain, suggest
 from qr_nodes.node import NodeSpec, spec_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def find(id: str) -> NodeSpec:
         if id not in _specs:
             entries = [entry for entry in _entries() if entry.id == id]
             if not entries:
-                hint = "See 'qr-nodes nodes' for those there are."
+                hint = suggest(id, names(), "See 'qr-nodes nodes' for those there are.")
                 raise GraphError(f"there is no node of type {id!r}.", hint=hint)
             _specs[id] = _load(entries)
         found = _specs[id]
@@ -91,7 +91,7 @@ def find(id: str) -> NodeSpec:
 def known(id: str) -> NodeSpec | None:
     """Return the spec of the node called `id`, or None if there is none that can be used."""
     try:
-        return find(id)
+        return find(id) if _is_there(id) else None
     except QrNodesError:
         return None
 
@@ -99,10 +99,25 @@ def known(id: str) -> NodeSpec | None:
 def why_unknown(id: str) -> QrNodesError | None:
     """Return what keeps a node that is there from being used, or None if there is no such node."""
     try:
-        find(id)
+        if _is_there(id):
+            find(id)
     except QrNodesError as error:
-        return error if id in names() else None
+        return error
     return None
+
+
+def find_called(name: str) -> NodeSpec:
+    """Return the spec of the node whose id or title is `name`, in any case.
+
+    Raises
+    ------
+    GraphError
+        As `find`.
+    """
+    if _is_there(name):
+        return find(name)
+    called = [spec for spec in all_specs() if plain(name) in (plain(spec.id), plain(spec.title))]
+    return called[0] if called else find(name)
 
 
 def all_specs() -> list[NodeSpec]:
@@ -132,6 +147,10 @@ def refresh() -> None:
     with _lock:
         _entries.cache_clear()
         _specs.clear()
+
+
+def _is_there(id: str) -> bool:
+    return id in _built_in() or any(entry.id == id for entry in _entries())
 
 
 def _all() -> list[tuple[str, NodeSpec | QrNodesError]]:

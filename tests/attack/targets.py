@@ -43,7 +43,9 @@ def qrgraph(data: bytes) -> None:
     steps(RunRequest(graph, tuple(sound[:4]), 0.5), Files())
     text = dump(graph, "/nowhere/at all")
     again, none = parse(text, "/nowhere/at all")
-    assert none == [] and again.links == graph.links and list(again.nodes) == list(graph.nodes)
+    kept = ("there is no such parameter.", "the node was saved by a newer version")
+    assert all(fault.what.startswith(kept) for fault in none), none
+    assert again.links == graph.links and list(again.nodes) == list(graph.nodes)
     assert dump(again, "/nowhere/at all") == text
 
 

@@ -64,7 +64,9 @@ def test_the_refine_brush_marks_and_painting_makes_sure_again():
 def test_a_stroke_of_a_kind_unknown_here_is_found_in_the_list():
     param = find("brush_edit").params["strokes"]
     good, odd = {"points": [[0.5, 0.5]]}, {"points": [[0.5, 0.5]], "mode": "hologram"}
-    with pytest.raises(ParamError, match=r"'hologram' - at `\$\[1\].mode`. Mend that item"):
+    with pytest.raises(ParamError, match=r"strokes\[1\]\.mode: .*'hologram'\. Use one of paint, "):
         param.check([good, odd])
-    with pytest.raises(ParamError, match=r"^brush_edit\.strokes: it cannot be used: "):
+    with pytest.raises(ParamError, match=r"strokes\[0\]\.pts: .* Perhaps you mean 'points'\."):
+        param.check([{"pts": []}])
+    with pytest.raises(ParamError, match=r"^brush_edit\.strokes: it is no JSON\."):
         param.check("paint", text=True)
