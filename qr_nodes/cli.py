@@ -58,8 +58,10 @@ def _main(arguments: list[str] | None) -> int:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
         system = "libGL" in str(error) or "libg" in str(error)
-        hint = "apt-get install libgl1 libglib2.0-0" if system else "pip install --upgrade qr-nodes"
-        say(f"A part of the program cannot be loaded: {error}. Try '{hint}'.")
+        hint = "Try 'apt-get install libgl1 libglib2.0-0'."
+        if not system:
+            hint = "Install the program anew, from its folder or wheel, with all that it needs."
+        say(f"A part of the program cannot be loaded: {error}. {hint}")
         return 1
     except BrokenPipeError:
         # Whoever read our output has left; nothing more can be said to them.
@@ -483,11 +485,17 @@ def models_list(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     rows = [
-        (e.model.name, e.state, _size(e.model.bytes), e.model.commercial, e.model.licence)
+        (m.name, e.state, _size(m.bytes), m.commercial, _origin(m), m.licence)
         for e in entries
-        if e.model.kind == "matte"
+        if (m := e.model).kind == "matte"
     ]
-    _table(("model", "state", "size", "commercial use", "licence of the weights"), rows)
+    head = ("model", "state", "size", "commercial use", "file comes from", "licence of the weights")
+    _table(head, rows)
+
+
+def _origin(model) -> str:
+    """Say whose file is fetched first, who need not be the network's authors."""
+    return model.sources[0].project if model.sources else "you, by 'models add'"
 
 
 @models.command("get")
@@ -499,7 +507,7 @@ def models_get(names: tuple[str, ...]) -> None:
     for name in names:
         model = registry.find(name)
         if not store.is_here(name):
-            say(f"{name}: {model.licence}")
+            say(f"{name}: from {_origin(model)}. {model.licence}")
         with _Bytes(name) as bar:
             path = store.fetch(name, bar)
         click.echo(path)

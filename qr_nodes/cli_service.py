@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from qr_nodes import resources
 from qr_nodes.cli_many import SETTINGS, say, size
 from qr_nodes.errors import QrNodesError
 
 
 def _missing(error: ImportError, extra: str) -> QrNodesError:
-    hint = f"Run: pip install 'qr-nodes[{extra}]'"
+    hint = f"Run: {resources.install_command(extra)}"
     return QrNodesError(f"the package {error.name} is not here.", f"qr-nodes {extra}", hint)
 
 

@@ -7,6 +7,9 @@ QR_NODES_HOME, if it is set, holds everything of the user's in one folder.
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import sys
 from pathlib import Path
 
 
@@ -35,6 +38,23 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs what an extra of the program needs.
+
+    It names the packages themselves. The program is on no package index: whatever is found there
+    under its name is somebody else's.
+    """
+    from importlib import metadata
+
+    mark = re.compile(rf"""\s*;\s*extra\s*==\s*['"]{extra}['"]$""")
+    try:
+        asked = metadata.requires("qr-nodes") or []
+    except metadata.PackageNotFoundError:  # run without being installed
+        return f"pip install '.[{extra}]', in the program's own folder"
+    packages = [mark.sub("", one) for one in asked if mark.search(one)]
+    return shlex.join([sys.executable, "-m", "pip", "install", *packages])
 
 
 def _user_folder(kind: str) -> Path:

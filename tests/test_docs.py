@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 import tomllib
 from pathlib import Path
 
@@ -57,6 +59,44 @@ def test_every_dependency_is_locked():
     lock = (ROOT / ".ci" / "requirements.lock").read_text().lower()
     locked = {line.partition("==")[0] for line in lock.splitlines()}
     assert {name.lower() for name in required()} <= locked
+
+
+def texts() -> dict[str, str]:
+    """Give all that a user may read: what lies beside the program, and the program itself."""
+    files = [*ROOT.glob("*.md"), ROOT / "models/README.md", ROOT / "models/registry.toml"]
+    return {str(file): file.read_text() for file in [*files, *(ROOT / "qr_nodes").rglob("*.py")]}
+
+
+def test_nothing_tells_to_install_the_program_from_an_index():
+    """It is on none, so anybody may take its name there."""
+    for file, text in texts().items():
+        assert not re.search(r"pip3? install[^`\n]*[\s'\"]qr-nodes\b", text), file
+        assert "qr-nodes[" not in text, file
+
+
+def test_every_extra_that_is_named_is_there_and_its_command_names_all_of_it():
+    from qr_nodes.resources import install_command
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    named = set(re.findall(r"install [^`\n]*'[^'\n]*\[(\w+)\]'", README))
+    assert {"serve", "cluster", "webgpu", "openvino"} <= named <= set(extras)
+    for extra in ("serve", "cluster"):
+        command = shlex.split(install_command(extra))
+        assert command[:4] == [sys.executable, "-m", "pip", "install"]
+        asked = {re.match(r"[\w-]+", one)[0] for one in extras[extra]}
+        assert {re.match(r"[\w-]+", one)[0] for one in command[4:]} == asked
+
+
+def test_whose_addresses_the_weights_come_from_is_said():
+    from qr_nodes.inference import registry
+
+    urls = [s.url for model in registry.packaged().values() for s in model.sources if s.url]
+    hosts = {"/".join(url.split("/")[:5]) for url in urls}
+    (project,) = hosts
+    registered = (ROOT / "models/registry.toml").read_text().partition("[models.")[0]
+    for text in (README, (ROOT / "models/README.md").read_text(), registered):
+        assert project in text and "authors' release" not in text
 
 
 def test_every_command_exists():

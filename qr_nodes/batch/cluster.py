@@ -111,7 +111,8 @@ def _connected(scheduler: str, workers: int | None) -> Iterator[Any]:
         import distributed
     except ImportError as error:
         what = f"Dask cannot be loaded ({error})."
-        raise ClusterError(what, "--scheduler", "pip install 'qr-nodes[cluster]'.") from error
+        hint = f"Run: {resources.install_command('cluster')}"
+        raise ClusterError(what, "--scheduler", hint) from error
     with contextlib.ExitStack() as stack:
         # What a user must know is raised; the rest is Dask's own business.
         stack.enter_context(distributed.utils.silence_logging_cmgr(logging.CRITICAL))
@@ -327,7 +328,7 @@ class _Crew:
 
 def _stranger(where: str, error: Exception) -> ClusterError:
     what = f"it cannot do what this version, {__version__}, asks of it ({_said(error)})."
-    return ClusterError(what, where, "Install 'qr-nodes[cluster]' of this version there.")
+    return ClusterError(what, where, "Install this version there, with its extra 'cluster'.")
 
 
 def _renamed(result: Result, names: Mapping[str, str]) -> Result:

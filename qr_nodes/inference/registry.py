@@ -47,6 +47,12 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     def __str__(self) -> str:
         return self.url or f"the package {self.wheel}"
 
+    @property
+    def project(self) -> str:
+        """Whose file it is that is fetched: "github.com/OWNER/NAME", or a package's name."""
+        place = self.url.partition("//")[2] or f"package {self.wheel.partition('==')[0]}"
+        return "/".join(place.split("/")[:3])
+
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One network: its file, what it eats, what it gives, and on what terms.

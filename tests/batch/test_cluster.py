@@ -336,5 +336,5 @@ def test_options_that_do_not_fit_are_refused(graph, photos, tmp_path, capsys):
 
 def test_without_dask_there_is_one_sentence(away, photos, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ClusterError, match=r"pip install 'qr-nodes\[cluster\]'"):
+    with pytest.raises(ClusterError, match="-m pip install 'distributed"):
         list(away(photos, "local"))
