@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,13 @@ from qr_nodes.engine import Engine
 from qr_nodes.graph import Graph
 from qr_nodes.node import Job, node, spec_of
 from qr_nodes.types import Cutout, Mask
+
+
+def pytest_configure() -> None:
+    """Have the processes that tests start hear Ctrl+C, also where this one is to ignore it, as a
+    shell tells what it starts with &: a handler that does nothing is not inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: None)
 
 
 class Stubs:
