@@ -1,8 +1,8 @@
 """The command line: commands, progress, and errors as one line each.
 
 Exit codes: 0 all is done; 1 something failed, each failure has its line; 2 the command itself
-was wrong; 130 stopped by the user. Results go to standard output, everything said about them to
-standard error.
+was wrong; 130 stopped by Ctrl+C, 143 by SIGTERM. Results go to standard output, everything said
+about them to standard error.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 import click
 
 from qr_nodes import __version__
-from qr_nodes.cli_many import FOLDERS, OPTIONS, SETTINGS, STOPPED, failure, run_many, say
+from qr_nodes.cli_many import FOLDERS, OPTIONS, SETTINGS, failure, run_many, say
 from qr_nodes.cli_service import serve, watch
 from qr_nodes.errors import QrNodesError, UnreadWarning, WriteError
+from qr_nodes.signals import ENDS, exit_code, handled, stop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str] | None) -> int:
     try:
-        return cli.main(arguments, prog_name="qr-nodes", standalone_mode=False) or 0
+        with handled(stop, ENDS):
+            return cli.main(arguments, prog_name="qr-nodes", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("Stopped.")
-        return STOPPED
+    except (click.Abort, KeyboardInterrupt) as error:  # before any command had begun
+        return _stopped(error.__cause__ or error)
     except QrNodesError as error:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
@@ -74,6 +75,11 @@ def _main(arguments: list[str] | None) -> int:
         return 1
 
 
+def _stopped(error: BaseException) -> int:
+    say("\nStopped." if sys.stderr.isatty() else "Stopped.")  # behind the terminal's own ^C
+    return exit_code(error)
+
+
 class _Commands(click.Group):
     """The commands, with a word for who names a picture where a command belongs."""
 
@@ -89,6 +95,12 @@ class _Commands(click.Group):
                     f"To go on without a window: qr-nodes {other}"
                 )
             raise
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as error:  # here, as click would print an empty line
+            return _stopped(error)
 
 
 @click.group(

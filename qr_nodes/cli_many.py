@@ -12,8 +12,7 @@ from pathlib import Path
 import click
 
 from qr_nodes.errors import QrNodesError
-
-STOPPED = 130
+from qr_nodes.signals import exit_code
 
 FOLDERS = {
     "patterns": "--pattern",
@@ -185,7 +184,7 @@ def _tell(
     """Take results as they come, and tell of them; give the exit code."""
     from qr_nodes.batch.report import Report
 
-    failures, done, skipped, stopped = [], 0, 0, False
+    failures, done, skipped, stopped = [], 0, 0, 0
     with contextlib.ExitStack() as stack:
         reports = [Report(report, graph.order)] if report else []
         reports += [Report(sys.stdout)] if as_json else []
@@ -206,8 +205,8 @@ def _tell(
                 skipped += result.skipped
                 done += result.error is None and not result.skipped
                 bar.advance(result.skipped, len(failures))
-        except KeyboardInterrupt:
-            stopped = True
+        except KeyboardInterrupt as stop:
+            stopped = exit_code(stop)
     for line in failures:
         say(line)
     came = done + skipped + len(failures)
@@ -216,7 +215,7 @@ def _tell(
     if stopped:
         left = total - came
         say(f"Stopped: {left} of {total} pictures are left. The same command goes on from there.")
-        return STOPPED
+        return stopped
     if sys.stderr.isatty() and not (quiet or as_json):
         say(f"{done} done, {skipped} were current, {len(failures)} failed.")
     return 1 if failures else 0

@@ -18,7 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -51,6 +51,7 @@ from qr_nodes.graph import NODE_ID
 from qr_nodes.in_memory import PictureFault, Prepared
 from qr_nodes.qrgraph import load_graph
 from qr_nodes.serve_door import FAILED, Connection, Door, Limits, Refusal
+from qr_nodes.signals import ENDS, handled, stop
 
 GRACE = 10
 """Seconds that pictures under way have to get done when the service is stopped."""
@@ -408,11 +409,22 @@ def serve(
             )
         # What is odd in a client's form is the client's to hear.
         logging.getLogger("python_multipart").addHandler(logging.NullHandler())
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            uvicorn.Server(config).run([listener])
+            with handled(stop, ENDS):
+                _Server(config).run([listener])
         except KeyboardInterrupt:
             say("Stopped.")
         finally:
-            signal.signal(signal.SIGTERM, before)
             service.close()
+
+
+class _Server(uvicorn.Server):
+    """A server that goes on ignoring Ctrl+C where it was started so."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = signal.getsignal(signal.SIGINT)
+        with super().capture_signals():
+            if before is signal.SIG_IGN:
+                signal.signal(signal.SIGINT, before)
+            yield

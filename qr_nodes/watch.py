@@ -26,6 +26,7 @@ from pathlib import Path
 from qr_nodes import heap
 from qr_nodes.batch import Batch, Picture, Result, Room, find_pictures
 from qr_nodes.errors import Cancelled, QrNodesError, ReadError
+from qr_nodes.signals import ENDS, handled
 
 POLL = 0.2
 """Longest time in seconds that nobody asks whether to stop."""
@@ -169,19 +170,9 @@ class _Stop:
     def __init__(self):
         self.asked = 0
 
-    def __enter__(self) -> _Stop:
-        def ask(number, frame):
-            self.asked += 1
-
-        self.before = {}
-        if threading.current_thread() is threading.main_thread():
-            signals = (signal.SIGINT, signal.SIGTERM)
-            self.before = {number: signal.signal(number, ask) for number in signals}
-        return self
-
-    def __exit__(self, *error) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+    def ask(self, number: int, frame: object) -> None:
+        """Count a signal."""
+        self.asked += 1
 
     def at_once(self) -> bool:
         """Say whether not even pictures under way are to be finished."""
@@ -265,9 +256,9 @@ def watch(
         raise ReadError("there is no such folder.", os.fspath(inbox), "Check the name.")
     watch, numbers = Watch(batch, inbox, patterns, exclude, settle), itertools.count()
     flying: dict[Future, Picture] = {}
-    bell = _Bell(batch.out)
+    bell, stop = _Bell(batch.out), _Stop()
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(_Stop())
+        stack.enter_context(handled(stop.ask, (signal.SIGINT, *ENDS)))
         stack.enter_context(batch)
         tell(f"Watching {watch.inbox}. Results go to {batch.out}. Ctrl+C stops.", True)
         if events:

@@ -104,12 +104,13 @@ def test_edits_beside_pictures_may_be_ignored(edges, photos, tmp_path, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
-def test_control_c_stops_and_the_next_run_goes_on(edges, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_and_the_next_run_goes_on(edges, tmp_path, number, code):
     folder, out = tmp_path / "many", tmp_path / "out"
     folder.mkdir()
-    for number in range(60):
-        pixels = np.random.default_rng(number).integers(0, 255, (300, 400, 4), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 400, 4), np.uint8)
+    for shade in range(60):
+        Image.fromarray(pixels ^ np.uint8(shade)).save(folder / f"{shade}.png", compress_level=0)
     command = [sys.executable, "-m", "qr_nodes", "run", edges, str(folder), "-o", str(out)]
     process = subprocess.Popen(
         [*command, "--report", str(tmp_path / "r.json")], stderr=subprocess.PIPE, text=True
@@ -117,9 +118,9 @@ def test_control_c_stops_and_the_next_run_goes_on(edges, tmp_path):
     while not list(out.glob("*.png")):
         time.sleep(0.01)
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert said.startswith("Stopped: ") and said.endswith("The same command goes on from there.\n")
     there = {file: file.stat().st_mtime_ns for file in out.glob("*.png")}
     assert 0 < len(there) < 60

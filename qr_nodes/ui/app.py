@@ -541,7 +541,7 @@ def main(path: str | None = None) -> int:
     from qr_nodes.ui.display import check_display
 
     check_display()
-    app = opened()
+    app, asked = opened(), False
     try:
         app.drops = system.accept_drops(partial(app.loop.post, app.files.dropped))
         dpg.set_exit_callback(lambda: app.files.quit())
@@ -549,10 +549,11 @@ def main(path: str | None = None) -> int:
         app.loop.step()
         app.files.start(path)
         app.loop.run()
+        asked = True  # what is not saved now is not wanted; who is stopped by a signal said nothing
     finally:
         with closing(app):  # its threads end whatever becomes of the rest
             app.remember()
-            app.files.end()
+            app.files.end(keep=not asked)
         theme.forget()
         dpg.destroy_context()
     return 0

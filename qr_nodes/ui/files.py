@@ -482,12 +482,12 @@ class Files:
         else:
             self.app.batch.sure(lambda: self._sure(dpg.stop_dearpygui))
 
-    def end(self) -> None:
-        """End cleanly: the export stops, nothing is left to recover."""
+    def end(self, keep: bool = False) -> None:
+        """Stop the export; `keep` leaves unsaved work to recover, of which else nothing is left."""
         self.cancel()
         if self._thread is not None:
             self._thread.join()
-        self.recovery.close()
+        self.recovery.close(keep)
 
 
 def _hash(data: bytes) -> str:

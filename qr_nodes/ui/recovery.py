@@ -138,16 +138,22 @@ class Recovery:
         discard(entry)
         return found
 
-    def close(self) -> None:
-        """End cleanly: nothing is left behind."""
+    def close(self, keep: bool = False) -> None:
+        """End; `keep` leaves what is not saved for the next start, which otherwise goes."""
         with self._mail:
             self._closed = True
             self._mail.notify_all()
         self._writer.join()
-        if self._lock is not None:
-            self.file.unlink(missing_ok=True)
+        if self._lock is None:
+            return
+        if keep and self._newest is not None:
+            with suppress(OSError, ValueError):  # what was kept last stays then
+                write_whole(self.file, _sidecar(*self._newest, self.folder))
             self._lock.close()
-            self.file.with_suffix(".lock").unlink(missing_ok=True)
+            return
+        self.file.unlink(missing_ok=True)
+        self._lock.close()
+        self.file.with_suffix(".lock").unlink(missing_ok=True)
 
     def _write(self) -> None:
         while True:

@@ -93,6 +93,21 @@ def test_a_clean_end_leaves_nothing_behind(home):
     assert list((home / "recovery").iterdir()) == []
 
 
+def test_an_end_that_nobody_was_asked_about_leaves_the_newest(home):
+    kept = Recovery()
+    kept.keep(Graph().add(find("feather")))
+    until(kept.file.exists)
+    kept.keep(Graph().add(find("feather")).set_param("feather", "sigma", 7.0))  # within the pause
+    kept.close(keep=True)
+    (entry,) = list_recoverable()
+    assert load_graph(entry.file).nodes["feather"].params["sigma"] == 7.0
+    discard(entry)
+    saved = Recovery()
+    saved.keep(Graph(), saved=True)
+    saved.close(keep=True)
+    assert list((home / "recovery").iterdir()) == []
+
+
 def test_unsaved_work_of_a_running_process_is_not_offered(kept, crashed):
     kept.keep(Graph())
     until(kept.file.exists)

@@ -168,15 +168,15 @@ def test_reopening_runs_no_inference(open_window, photo, home, tmp_path):
     assert again.saved(file) == before
 
 
-def test_what_was_not_saved_survives_a_kill(open_window, home, tmp_path):
+def test_what_was_not_saved_survives_being_stopped(open_window, home, tmp_path):
     file = tmp_path / "mine.qrgraph"
     save_graph(Graph().add("levels"), file)
     window = open_window(file)
     window.key("ctrl+a", "ctrl+d")
     kept = wait(lambda: list((home / "recovery").glob("*.qrgraph")), 20, "keeping unsaved work")
     wait(lambda: len(json.loads(kept[0].read_text())["nodes"]) == 2, 10)
-    window.process.send_signal(signal.SIGKILL)
-    window.process.wait()
+    window.process.send_signal(signal.SIGTERM)
+    assert window.process.wait(20) == 143
     assert len(json.loads(file.read_text())["nodes"]) == 1
     again = open_window()
     again.key("Return")
