@@ -4,16 +4,58 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 from PIL import Image
 
 SPACES = {"1": b"GRAY", "L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK", "LAB": b"Lab "}
 """What an ICC profile calls the colour space of Pillow's modes."""
+CALLED = {b"GRAY": "grey", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "Lab"}
+"""What users call these spaces."""
+CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
+"""Kinds of profiles that tell what a picture's numbers mean; others join two devices, say."""
 
 
 def profile_fits(icc: bytes | None, mode: str) -> bool:
-    """Say whether `icc` is a profile for pictures of Pillow's `mode`, going by its header."""
-    return bool(icc) and len(icc) >= 128 and icc[36:40] == b"acsp" and icc[16:20] == SPACES[mode]
+    """Say whether `icc` is a sound profile for pictures of Pillow's `mode`."""
+    return bool(icc) and profile_fault(icc, mode) == ""
+
+
+@lru_cache(16)
+def profile_fault(icc: bytes, mode: str) -> str:
+    """Return why a profile cannot be used for pictures of Pillow's `mode`; "" if it can.
+
+    Parameters
+    ----------
+    icc : bytes
+        Content of an ICC profile.
+    mode : "L", "RGB" or "CMYK"
+
+    References
+    ----------
+    International Color Consortium, "Specification ICC.1:2022".
+    """
+    if len(icc) < 132 or icc[36:40] != b"acsp" or int.from_bytes(icc[:4], "big") > len(icc):
+        return "The colour profile is damaged"
+    if icc[12:16] not in CLASSES:
+        return "The colour profile is not one for pictures"
+    if (space := icc[16:20]) != SPACES[mode]:
+        called = CALLED.get(space, "other")
+        return f"The colour profile is one for {called} pictures and this is {_article(mode)} one"
+    from PIL import ImageCms
+
+    try:  # whoever opens the picture will, and what is no profile for lcms is none for others
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return "The colour profile is damaged"
+    return ""
+
+
+def _article(mode: str) -> str:
+    called = CALLED[SPACES[mode]]
+    return f"an {called}" if called == "RGB" else f"a {called}"
 
 
 COMMON = re.compile(
@@ -101,7 +143,9 @@ def _texts(icc: bytes, at: int, end: int) -> list[tuple[int, int, bytes]]:
     return found
 
 
-def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+def to_srgb(
+    image: Image.Image, icc: bytes | None, note: Callable[[str], None] = lambda text: None
+) -> Image.Image:
     """Give a CMYK or Lab picture in sRGB.
 
     Parameters
@@ -111,11 +155,16 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     icc : bytes or None
         The picture's profile. Without a usable one CMYK is taken for plain inverted RGB, and
         Lab for D50, which is what TIFF and ICC define.
+    note : callable
+        Told if there is a profile that cannot be used.
     """
     from PIL import ImageCms
 
     lab = image.mode == "LAB"
     if not lab and not profile_fits(icc, image.mode):
+        if icc is not None:
+            fault = profile_fault(icc, image.mode)
+            note(f"{fault}, so the colours are those of plain inks.")
         return image.convert("RGB")
     try:
         profile = ImageCms.createProfile("LAB") if lab else io.BytesIO(icc)

@@ -56,7 +56,7 @@ class Decoded:
         L, LA, RGB or RGBA with straight alpha.
     format : Pillow's name of the file format
     size : width and height in the file; `pixels` of a JPEG may be fewer
-    icc : ICC profile of the file, or None
+    icc : ICC profile of the file, or None; b"" for one that cannot be unpacked
     dpi : horizontal and vertical resolution, or None
     exif : EXIF block, or None
     orientation : EXIF orientation of `pixels`, 1 to 8
@@ -232,11 +232,17 @@ def _described(image, pixels, size, info: dict, exif: Image.Exif | None = None) 
         pixels,
         image.format or "",
         size,
-        icc=None if converted else info.get("icc_profile"),
+        icc=None if converted else _profile(info),
         dpi=info.get("dpi"),
         exif=_tiff_exif(exif) if image.format == "TIFF" else info.get("exif"),
         orientation=exif.get(274, 1),
     )
+
+
+def _profile(info: dict) -> bytes | None:
+    """Return the ICC profile that Pillow found; b"" where it found one that cannot be unpacked."""
+    icc = info.get("icc_profile")
+    return icc if isinstance(icc, bytes) else b"" if "icc_profile" in info else None
 
 
 def _known(file: BinaryIO) -> Image.Image:
@@ -283,7 +289,7 @@ def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
     if mode == "F":
         return unit_floats(np.asarray(image), note)
     if mode in ("CMYK", "LAB"):
-        return np.asarray(to_srgb(image, image.info.get("icc_profile")))
+        return np.asarray(to_srgb(image, _profile(image.info), note))
     grey = mode in ("1", "L", "LA", "La")
     wanted = ("L" if grey else "RGB") + "A" * image.has_transparency_data
     return np.asarray(image if mode == wanted else image.convert(wanted))
@@ -442,7 +448,8 @@ def _deep_tiff(file, tags, offset: int, page: int, max_pixels: float, note) -> D
     exif.load_from_fp(file, offset)
     # OpenCV has obeyed the orientation, so the size is that of its pixels.
     size = (pixels.shape[1], pixels.shape[0])
-    return Decoded(pixels, "TIFF", size, tags.get(34675), dpi or None, _tiff_exif(exif))
+    icc = _profile({"icc_profile": tags[34675]} if 34675 in tags else {})
+    return Decoded(pixels, "TIFF", size, icc, dpi or None, _tiff_exif(exif))
 
 
 def _straight(pixels: np.ndarray) -> np.ndarray:
@@ -480,4 +487,4 @@ def _heif(file, page: int, max_pixels: float, note) -> Decoded:
         pixels = _straight(pixels)
     # Its decoder applies rotation and mirroring itself; the EXIF orientation only repeats them.
     info = image.info
-    return Decoded(pixels, "HEIF", image.size, info.get("icc_profile"), exif=info.get("exif"))
+    return Decoded(pixels, "HEIF", image.size, _profile(info), exif=info.get("exif"))

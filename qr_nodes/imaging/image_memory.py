@@ -28,7 +28,7 @@ def from_pillow(image: Image.Image, note: Callable[[str], None] = lambda text: N
         Its values have no known meaning.
     """
     try:
-        cutout = cutout_of(decoded_pillow(image, note))
+        cutout = cutout_of(decoded_pillow(image, note), note=note)
     except Refused as refused:
         raise ParamError(refused.args[0], "picture", refused.args[1]) from refused
     return _own(cutout)

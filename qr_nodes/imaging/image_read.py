@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from qr_nodes.errors import ReadError
-from qr_nodes.imaging.color import profile_fits
+from qr_nodes.imaging.color import profile_fault
 from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure, most_bytes
 from qr_nodes.pipes import drained
 from qr_nodes.types import Cutout, Source, opaque
@@ -73,7 +73,7 @@ def read_image(
     with _in_words(name or str(path or "picture")):
         with _opened(source if path is None else path, most_bytes(max_pixels)) as file:
             picture = decode(file, page, scale, max_pixels, note)
-        return cutout_of(picture, scale, path.name if path else "")
+        return cutout_of(picture, scale, path.name if path else "", note)
 
 
 @contextmanager
@@ -135,8 +135,16 @@ def _opened(source: Path | bytes | BinaryIO, most: float):
         raise Refused(f"it cannot be opened ({reason}).", "Check the name.") from error
 
 
-def cutout_of(picture: Decoded, scale: float = 1.0, name: str = "") -> Cutout:
-    """Return decoded pixels upright, shrunk to `scale`, with alpha apart from the colours."""
+def cutout_of(
+    picture: Decoded,
+    scale: float = 1.0,
+    name: str = "",
+    note: Callable[[str], None] = lambda text: None,
+) -> Cutout:
+    """Return decoded pixels upright, shrunk to `scale`, with alpha apart from the colours.
+
+    A profile that is damaged or does not fit is left out, and `note` told.
+    """
     pixels = _upright(_shrunk(picture.pixels, picture.size, scale), picture.orientation)
     grey = pixels.ndim == 2 or pixels.shape[2] == 2
     alpha = None
@@ -144,12 +152,16 @@ def cutout_of(picture: Decoded, scale: float = 1.0, name: str = "") -> Cutout:
         alpha = _unit_alpha(pixels[..., -1])
         pixels = pixels[..., 0] if grey else pixels[..., :3]
     color = cv2.merge([pixels] * 3) if grey else np.ascontiguousarray(pixels)
+    icc = picture.icc
+    if icc is not None and (fault := profile_fault(icc, "L" if grey else "RGB")):
+        note(f"{fault}, so it was left out.")
+        icc = None
     source = Source(
         name=name,
         format=picture.format,
         bits=color.dtype.itemsize * 8,
         grey=grey,
-        icc=picture.icc if profile_fits(picture.icc, "L" if grey else "RGB") else None,
+        icc=icc,
         dpi=_dpi(picture),
         exif=_exif_upright(picture.exif),
     )

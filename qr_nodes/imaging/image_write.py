@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from qr_nodes.errors import WriteError
-from qr_nodes.imaging.color import profile_fits, without_owner
+from qr_nodes.imaging.color import profile_fault, without_owner
 from qr_nodes.imaging.image_encode import Pixels, write_png, write_tiff
 from qr_nodes.types import Cutout, Source, is_opaque
 from qr_nodes.whole import replacing
@@ -275,7 +275,10 @@ def _with_knowledge(
 ):
     """Add the profile, resolution and EXIF that are wanted and fit."""
     picture = content == "cutout"
-    fits = profile_fits(source.icc, "L" if pixels.channels < 3 else "RGB")
+    icc = source.icc if picture and keep_profile else None
+    if icc is not None and (fault := profile_fault(icc, "L" if pixels.channels < 3 else "RGB")):
+        note(f"{fault}, so it was left out.")
+        icc = None
     dpi = source.dpi if keep_dpi else None
     if dpi and not all(0 < value <= DPI.get(format, 1e7) for value in dpi):
         note(f"{format} cannot hold {dpi[0]:g} × {dpi[1]:g} dpi; the resolution was left out.")
@@ -288,7 +291,7 @@ def _with_knowledge(
         exif[282], exif[283], exif[296] = *dpi, 2
     return replace(
         pixels,
-        icc=_chosen_profile(source.icc, metadata) if picture and keep_profile and fits else None,
+        icc=icc and _chosen_profile(icc, metadata),
         dpi=dpi,
         exif=exif if len(exif) else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import io
 import os
@@ -45,6 +46,7 @@ def exif() -> bytes:
     return block.tobytes()
 
 
+@functools.cache  # it tells the second that it was made in
 def owned_profile(
     name: str = f"{MARK}'s screen", version: int = 4, notice: str = f"Copyright {MARK}"
 ) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -27,3 +28,15 @@ def stopping() -> Callable[[Callable], None]:
             work(third_time)
 
     return stopping
+
+
+@pytest.fixture(scope="session")
+def grey_icc() -> bytes:
+    """A sound ICC profile for grey pictures: a gamma of 2.2."""
+    curve = struct.pack(">4s4xIH2x", b"curv", 1, round(2.2 * 256))
+    head = struct.pack(
+        ">I4sI4s4s4s12x4s28x3i48x",
+        *(144 + len(curve), b"lcms", 0x02100000, b"mntr", b"GRAY", b"XYZ ", b"acsp"),
+        *(63190, 65536, 54061),  # D50
+    )
+    return head + struct.pack(">I4s2I", 1, b"kTRC", 144, len(curve)) + curve

@@ -337,9 +337,63 @@ def test_profile_and_resolution_of_a_deep_tiff():
     assert b"Maker" in source.exif
 
 
-def test_a_profile_of_the_wrong_kind_is_dropped():
-    assert read_image(saved(GREY, "PNG", icc_profile=SRGB)).source.icc is None
-    assert read_image(saved(RGB, "PNG", icc_profile=b"nonsense")).source.icc is None
+def with_profile(icc: bytes) -> dict[str, bytes]:
+    """Give files of every kind, in 8 bits and more, that hold `icc` as their colour profile."""
+    import pillow_heif
+
+    files = {f: saved(RGB, f, icc_profile=icc) for f in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF")}
+    tags = [(34675, "B", len(icc), icc, True)]
+    files["deep TIFF"] = tiff(DEEP[..., :3], photometric="rgb", extratags=tags)
+    packed = zlib.compress(icc)
+    plain = cv2.imencode(".png", DEEP[..., :3])[1].tobytes()
+    files["deep PNG"] = plain[:33] + chunk(b"iCCP", b"ICC\0\0" + packed) + plain[33:]
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(SMOOTH[:36, :52])).save(out, icc_profile=icc)
+    return files | {"HEIC": out.getvalue()}
+
+
+def told(data: bytes) -> tuple[bytes | None, list[str]]:
+    """Give the profile that is read, and what is said of it."""
+    notes: list[str] = []
+    return read_image(data, note=notes.append).source.icc, notes
+
+
+def test_a_sound_profile_comes_through_every_format():
+    for kind, data in with_profile(SRGB).items():
+        assert told(data) == (SRGB, []), kind
+
+
+@pytest.mark.parametrize("cut", [60, 130, 200, 400, -1])
+def test_a_profile_that_is_cut_is_left_out_and_said(cut):
+    for kind, data in with_profile(SRGB[:cut]).items():
+        assert told(data) == (None, ["The colour profile is damaged, so it was left out."]), kind
+
+
+def test_a_profile_whose_tags_are_no_tags_is_left_out():
+    for place in (132, 200):  # the names and places of tags, then what they say
+        icc = SRGB[:place] + b"\xff" * 200 + SRGB[place + 200 :]
+        assert told(saved(RGB, "JPEG", icc_profile=icc))[0] is None
+    link = SRGB[:12] + b"link" + SRGB[16:]
+    said = "The colour profile is not one for pictures, so it was left out."
+    assert told(saved(RGB, "JPEG", icc_profile=link)) == (None, [said])
+    torn = saved(RGB, "PNG")
+    torn = torn[:33] + chunk(b"iCCP", b"ICC\0\0no zlib") + torn[33:]
+    assert told(torn) == (None, ["The colour profile is damaged, so it was left out."])
+
+
+def test_a_profile_of_the_wrong_kind_is_left_out_and_said(grey_icc):
+    cmyk = grey_icc[:16] + b"CMYK" + grey_icc[20:]
+    for icc, called in ((grey_icc, "grey"), (cmyk, "CMYK")):
+        for kind, data in with_profile(icc).items():
+            said = f"The colour profile is one for {called} pictures and this is an RGB one"
+            assert told(data) == (None, [f"{said}, so it was left out."]), kind
+    said = "The colour profile is one for RGB pictures and this is a grey one, so it was left out."
+    assert told(saved(GREY, "PNG", icc_profile=SRGB)) == (None, [said])
+    assert told(saved(GREY, "JPEG", icc_profile=SRGB)) == (None, [said])
+    assert told(saved(GREY, "PNG", icc_profile=grey_icc)) == (grey_icc, [])
+    inks = Image.new("CMYK", (W, H), (0, 255, 255, 0))
+    icc, (said,) = told(saved(inks, "JPEG", icc_profile=SRGB))
+    assert icc is None and "RGB pictures and this is a CMYK one, so the colours are those" in said
 
 
 def test_first_frame_is_taken_and_said_and_others_can_be_asked_for():

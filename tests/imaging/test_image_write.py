@@ -253,14 +253,28 @@ def test_metadata_that_cannot_be_read_is_left_out():
             assert read_image(written(cutout, format, metadata="all")).source.exif is None
 
 
-def test_a_grey_profile_is_not_put_into_a_coloured_picture():
-    profile = bytearray(SRGB)
-    profile[16:20] = b"GRAY"
-    grey = Cutout(
-        np.dstack([COLOR[..., 0]] * 3), opaque(H, W), Source(grey=True, icc=bytes(profile))
-    )
-    assert read_image(written(grey, "PNG")).source.icc == bytes(profile)
-    assert read_image(written(grey.with_color(COLOR), "PNG")).source.icc is None
+def test_a_grey_profile_is_not_put_into_a_coloured_picture(grey_icc):
+    grey = Cutout(np.dstack([COLOR[..., 0]] * 3), opaque(H, W), Source(grey=True, icc=grey_icc))
+    notes = []
+    assert read_image(written(grey, "PNG", note=notes.append)).source.icc == grey_icc
+    assert read_image(written(grey, "JPEG", note=notes.append)).source.icc == grey_icc
+    mask = written(grey.with_color(COLOR), "PNG", content="mask", note=notes.append)
+    assert read_image(mask).source.icc is None
+    written(grey.with_color(COLOR), "PNG", keep_profile=False, note=notes.append)
+    assert notes == []
+    said = "The colour profile is one for grey pictures and this is an RGB one, so it was left out."
+    for format in ("PNG", "TIFF", "JPEG", "WebP", "AVIF"):
+        data = written(grey.with_color(COLOR), format, note=notes.append)
+        assert "icc_profile" not in Image.open(io.BytesIO(data)).info and notes.pop() == said
+        assert notes == []
+
+
+def test_a_damaged_profile_is_written_into_no_format():
+    for format in ("PNG", "TIFF", "JPEG", "WebP", "AVIF"):
+        notes = []
+        data = written(picture(source=Source(icc=SRGB[:200])), format, note=notes.append)
+        assert "icc_profile" not in Image.open(io.BytesIO(data)).info
+        assert "The colour profile is damaged, so it was left out." in notes
 
 
 def test_what_a_format_cannot_hold_is_said():
