@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from qr_nodes import resources
 from qr_nodes.errors import QrNodesError
 from qr_nodes.signals import exit_code
 
@@ -66,14 +68,29 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def size(text: str | None) -> int | None:
-    """Give the bytes that a text such as "4G" or "750M" means."""
+def size(text: str | None, processes: int = 1) -> int | None:
+    """Return the bytes that a text such as "4G" or "750M" means, for so many processes together.
+
+    Raises
+    ------
+    click.UsageError
+        It is no size, or less than the program takes before there is any picture.
+    """
+    from qr_nodes.batch.overlap import PROGRAM
+
     if text is None:
         return None
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
     if not match:
         raise click.UsageError(f"--memory: {text!r} is no size. Write it as in 4G or 750M.")
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+    bytes = float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ")
+    if bytes < (least := PROGRAM * processes):
+        whose = f"{processes} workers take" if processes > 1 else "the program takes"
+        raise click.UsageError(
+            f"--memory: {text!r} is less than {whose} without any picture. "
+            f"Use {50 * math.ceil(least / 50 / 2**20)}M or more."
+        )
+    return int(min(bytes, sys.maxsize))
 
 
 def run_many(
@@ -101,6 +118,8 @@ def run_many(
         raise click.UsageError("--workers is for --scheduler local.")
     if jobs and scheduler:
         raise click.UsageError("--jobs is for this machine alone; workers have --nthreads.")
+    if scheduler == "local":
+        size(memory, workers or resources.cores())
     folders = [path for path in inputs if os.path.isdir(path)]
     jobs, bytes = jobs or batch.default_jobs(), size(memory)
     engine = batch.cli_engine(cached=cached, lanes=jobs)

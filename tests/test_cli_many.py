@@ -81,6 +81,18 @@ def test_what_is_wrong_has_one_line(edges, photos, tmp_path, capsys):
         (["--name", "x{ext}"], 1, "--name: 'x{ext}' would give all pictures one name"),
         (["--format", "raw"], 1, "no format is known for the ending '.raw'"),
         (["--memory", "lots"], 2, "--memory: 'lots' is no size. Write it as in 4G or 750M."),
+        (
+            ["--memory", "0"],
+            2,
+            "--memory: '0' is less than the program takes without any picture. Use 200M or more.",
+        ),
+        (["--memory", "1K"], 2, "'1K' is less than the program takes"),
+        (
+            ["--memory", "1G", "--scheduler", "local", "--workers", "9"],
+            2,
+            "than 9 workers take without any picture. Use 1750M or more.",
+        ),
+        (["--model", "u2net"], 1, "model: the graph has no Segment node that it would be for."),
         (["--report", "x.txt"], 1, "--report: 'x.txt' cannot be used. End it in .json or .csv."),
         (["--jobs", "0"], 2, "Invalid value for '-j' / '--jobs'"),
         (["--pattern", "*.gif"], 1, "photos: there is no picture that fits."),

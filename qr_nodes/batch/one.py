@@ -110,13 +110,23 @@ def for_networks(
     device: str | None = None,
     require_gpu: bool = False,
 ) -> Graph:
-    """Set on every Segment node what is not None, and that a GPU is required if it is."""
-    asked = {"model": model, "quality": quality, "device": device}
-    asked["require_gpu"] = require_gpu or None
-    for id in graph.of_type("segment"):
+    """Set on every Segment node what is not None, and that a GPU is required if it is.
+
+    Raises
+    ------
+    ParamError
+        A value cannot be used, or there is no node that would use it.
+    """
+    named = {"model": model, "quality": quality, "device": device}
+    asked = {name: value for name, value in named.items() if value is not None}
+    nodes = graph.of_type("segment")
+    if asked and not nodes:
+        what = "the graph has no Segment node that it would be for."
+        raise ParamError(what, next(iter(asked)), "Leave it out, or name another graph.")
+    asked |= {"require_gpu": True} if require_gpu else {}
+    for id in nodes:
         for name, value in asked.items():
-            if value is not None:
-                graph = graph.set_param(id, name, value)
+            graph = graph.set_param(id, name, value)
     return graph
 
 
