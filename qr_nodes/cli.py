@@ -497,9 +497,8 @@ def models_list(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     rows = [
-        (m.name, e.state, _size(m.bytes), m.commercial, _origin(m), m.licence)
-        for e in entries
-        if (m := e.model).kind == "matte"
+        (m.name, state, _size(m.bytes), m.commercial, _origin(m), m.licence)
+        for m, state, _ in entries
     ]
     head = ("model", "state", "size", "commercial use", "file comes from", "licence of the weights")
     _table(head, rows)

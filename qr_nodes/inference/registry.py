@@ -70,7 +70,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         per class of which the first is background
     stretch : spread the matte over 0 to 1
     flexible : takes pictures of other sizes too, in steps of 32 px, whatever its file says
-    kind : "matte" for a picture's matte; "refiner" for one that needs a trimap as well
+    kind : "matte" for a picture's matte; "refiner" for one that needs a trimap as well,
+        which no node can use yet: it is kept for the day when one can, and not offered
     commercial : whether the weights may be used commercially
     page : where the weights' authors describe them
     bytes : size of the file, or None if unknown
@@ -123,19 +124,31 @@ msgspec.json.Decoder(Listing)
 
 
 def models() -> dict[str, Model]:
-    """Give every model by name: the package's, then the user's own."""
-    return packaged() | own()
+    """Return every model that a node can use, by name: the package's, then the user's own."""
+    return {name: model for name, model in _listed().items() if model.kind == "matte"}
 
 
 def find(name: str) -> Model:
-    """Give the model called `name`, or raise ModelError naming those there are."""
+    """Return the model called `name`, or raise ModelError naming those there are."""
     known = models()
-    if name not in known:
-        raise ModelError(
-            f"there is no model {name!r}.",
-            hint=f"Use one of {', '.join(known)}; 'qr-nodes models add FILE' adds your own.",
-        )
-    return known[name]
+    if name in known:
+        return known[name]
+    if name in _listed():
+        raise useless(name)
+    raise ModelError(
+        f"there is no model {name!r}.",
+        hint=f"Use one of {', '.join(known)}; 'qr-nodes models add FILE' adds your own.",
+    )
+
+
+def useless(name: str) -> ModelError:
+    """Return what is wrong with a model that is listed and that no node can use yet."""
+    what = f"{name} needs a trimap beside the picture, and no node can use it yet."
+    return ModelError(what, hint="Use one of those that 'qr-nodes models list' shows.")
+
+
+def _listed() -> dict[str, Model]:
+    return packaged() | own()
 
 
 def named(name: str) -> list[Model]:

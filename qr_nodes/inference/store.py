@@ -182,6 +182,8 @@ def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Mo
         raise ModelError(f"the file cannot be read: {error.strerror}.", str(path)) from error
     packaged = registry.packaged()
     same = next((model for model in packaged.values() if model.checksum in sums), None)
+    if same and same.kind != "matte":
+        raise registry.useless(same.name).at(str(path))
     if same and name in (None, same.name) and not settings:
         with landing(resources.data_folder() / "models" / same.file) as part:
             shutil.copyfile(path, part)

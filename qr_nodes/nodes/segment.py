@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import numpy as np
 
-from qr_nodes.errors import DeviceError, ModelError
+from qr_nodes.errors import DeviceError
 from qr_nodes.imaging.consensus import (
     HALF_STEP,
     Look,
@@ -45,13 +45,7 @@ def _models(name: str) -> list:
     """Give the models that a name such as "u2netp+u2net" means."""
     from qr_nodes.inference import registry
 
-    models = registry.named(name)
-    for model in models:
-        if model.kind != "matte":
-            raise ModelError(
-                f"{model.name} needs a trimap.", hint="Use a model that gives a matte."
-            )
-    return models
+    return registry.named(name)
 
 
 def _identity(params: Mapping[str, Any]) -> str:

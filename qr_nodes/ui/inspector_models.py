@@ -120,7 +120,7 @@ class Model(Field):
         except ModelError as error:  # the user's own list cannot be read: the package's can
             self.host.app.say(str(error), "error")
             models = registry.packaged()
-        self._known = {name: model for name, model in models.items() if model.kind == "matte"}
+        self._known = models
         names = [_named(name, store.is_here(name)) for name in self._known]
         dpg.configure_item(self.item, items=names)
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -7,8 +8,9 @@ import msgspec
 import pytest
 
 from qr_nodes import resources
+from qr_nodes.cli import main
 from qr_nodes.errors import ModelError
-from qr_nodes.inference import registry
+from qr_nodes.inference import registry, store
 from qr_nodes.resources import folder
 
 U2NETP = "sha256:309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
@@ -31,6 +33,27 @@ def test_only_plain_licences_are_marked_for_commercial_use():
     refiners = {name for name, model in registry.packaged().items() if model.kind == "refiner"}
     assert marked == {"u2netp", "u2net", "u2net_human_seg"} | refiners
     assert registry.find("bria-rmbg").commercial == "no"
+
+
+def test_a_model_that_no_node_can_use_is_offered_nowhere(capsys, tmp_path, monkeypatch):
+    name = "vitmatte-small-composition-1k"
+    said = f"{name} needs a trimap beside the picture, and no node can use it yet. Use one of"
+    assert name in registry.packaged() and name not in registry.models()
+    assert main(["models", "get", name]) == 1
+    assert said in capsys.readouterr().err
+    for options in ([], ["--json"]):
+        assert main(["models", "list", *options]) == 0
+        assert "vitmatte" not in capsys.readouterr().out
+    with pytest.raises(ModelError) as caught:
+        registry.find("u2netq")
+    assert "vitmatte" not in str(caught.value)
+    file = tmp_path / "mine.onnx"
+    file.write_bytes(b"weights")
+    mine = f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
+    known = {name: msgspec.structs.replace(registry.packaged()[name], checksum=mine)}
+    monkeypatch.setattr(registry, "packaged", lambda: known)
+    with pytest.raises(ModelError, match="no node can use it yet"):
+        store.add(file)
 
 
 def test_models_without_an_address_are_known_by_their_checksum():
