@@ -50,6 +50,8 @@ class Options(TypedDict, total=False):
     format: str
     cache: bool
     edits: bool
+    again: bool
+    overwrite: bool
 
 
 @overload
@@ -81,6 +83,8 @@ def remove(
     format: str = "",
     cache: bool = True,
     edits: bool = True,
+    again: bool = False,
+    overwrite: bool = False,
 ) -> Any:
     """Remove the background of a picture, or of several, and return what comes of it.
 
@@ -105,6 +109,9 @@ def remove(
         Use, and keep on disk, what the network said of a picture.
     edits : bool
         Apply the .qredit files that lie beside pictures.
+    again, overwrite : bool
+        Write files that are there and current once more; replace those that the program has not
+        made, or that were changed since.
 
     Raises
     ------
@@ -116,10 +123,9 @@ def remove(
     if not given:
         return []
     folders = any(map(_is_folder, given))
-    if output is None and not folders and all(map(_is_path, given)):
-        output = batch.output_paths([*map(os.fspath, given)], None, _ending(format))
     options = {"set": set, "model": model, "quality": quality, "device": device}
     options |= {"require_gpu": require_gpu, "format": format, "cache": cache, "edits": edits}
+    options |= {"again": again, "overwrite": overwrite, "beside": True}
     made = []
     for result in run(preset, given, output, on_error="stop", **options):
         for note in result.notes:
@@ -153,6 +159,7 @@ def run(
     overwrite: bool = False,
     edits: bool = True,
     on_error: str = "skip",
+    beside: bool = False,
 ) -> Iterator[Result]:
     """Run a graph over pictures, or folders of them; yield what came of each, errors as well.
 
@@ -171,6 +178,8 @@ def run(
         See `qr_nodes.batch.run`.
     format, edits
         See `remove`.
+    beside : bool
+        Without `outputs`, files get results beside them, as from `remove`.
 
     Raises
     ------
@@ -187,11 +196,13 @@ def run(
     if on_error not in ("skip", "stop"):
         raise ParamError(f"{on_error!r} cannot be used.", "on_error", "Use skip or stop.")
     if not any(map(_is_folder, given)):
-        outputs = _targets(given, outputs, format)
+        outputs = _targets(given, outputs)
         if not engine and (jobs or 1) == 1:
             engine = _engine(cache, os.fspath(resources.cache_folder("networks")))
     if not all(map(_is_path, given)):
-        return _one_by_one(found, given, outputs, engine, emit, format, edits, on_error)
+        how = {"again": again, "overwrite": overwrite, "edits": edits, "beside": beside}
+        how |= {"engine": engine, "emit": emit}
+        return _one_by_one(found, given, outputs, format, on_error, how)
     engine = engine or (None if cache else batch.cli_engine(False, jobs or batch.default_jobs()))
     return batch.run(
         found,
@@ -209,24 +220,24 @@ def run(
         overwrite=overwrite,
         edits=edits,
         on_error=on_error,
+        beside=beside,
     )
 
 
-def _one_by_one(graph, pictures, targets, engine, emit, format, edits, on_error):
+def _one_by_one(graph, pictures, targets, format, on_error, how):
     """Run over pictures of which some are in memory."""
     for place, picture in enumerate(pictures):
-        target = targets[place] if targets else None
+        target = targets[place] if targets else ()
         if _is_path(picture):
-            path = os.fspath(picture)
-            result = batch.run_one(engine, graph, path, target, next(_ids), emit, edits=edits)
+            (result,) = batch.run(graph, picture, target, format=format, **how)
         else:
-            result = _in_memory(graph, picture, target, engine, emit, format)
+            result = _in_memory(graph, picture, target, format, how)
         yield result
         if result.error is not None and on_error == "stop":
             return
 
 
-def _in_memory(graph: Graph, picture, target: str | None, engine, emit, format: str) -> Result:
+def _in_memory(graph: Graph, picture, target, format: str, how: Mapping[str, Any]) -> Result:
     """Run a graph over a picture in memory; its file is written only if `target` names one."""
     from qr_nodes import in_memory
 
@@ -235,13 +246,14 @@ def _in_memory(graph: Graph, picture, target: str | None, engine, emit, format: 
     read, mark = _reader(held)
     write = None if target else _writer(picture, format or "png", made)
     bound = in_memory.bound(found, read, write, mark)
-    out = {found.export: target or ""}
     try:
+        if target:
+            (result,) = batch.run(bound, (), target, **how)
+            return result
+        engine, out, emit = how["engine"], {found.export: ""}, how["emit"]
         result = batch.run_one(engine, bound, None, out, next(_ids), emit, edits=False)
     finally:
         held.clear()  # the engine remembers nodes
-    if target:
-        return result
     return replace(result, output=None, files={}, outputs={}, picture=made.pop() if made else None)
 
 
@@ -308,8 +320,8 @@ def _engine(cached: bool, folder: str) -> Engine:
     return batch.cli_engine(cached)
 
 
-def _targets(given: list, outputs: Any, format: str) -> list[str] | None:
-    """Return a file for each picture, None to leave that to the graph."""
+def _targets(given: list, outputs: Any) -> list[str] | None:
+    """Return a file for each picture, or a folder for all; None if none is named."""
     if outputs is None or outputs == ():
         return None
     if not _is_path(outputs):
@@ -326,13 +338,7 @@ def _targets(given: list, outputs: Any, format: str) -> list[str] | None:
         raise ParamError(
             "pictures in memory have no names to call files by.", "outputs", "Name a file for each."
         )
-    if not paths:
-        return [os.fspath(outputs)]
-    return batch.output_paths(paths, os.fspath(outputs), _ending(format))
-
-
-def _ending(format: str) -> str:
-    return "." + (format or "png").lower().lstrip(".")
+    return [os.fspath(outputs)]
 
 
 def _is_path(picture: Any) -> bool:

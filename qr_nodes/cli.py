@@ -20,9 +20,9 @@ from pathlib import Path
 import click
 
 from qr_nodes import __version__
-from qr_nodes.cli_many import FOLDERS, OPTIONS, SETTINGS, failure, run_many, say
+from qr_nodes.cli_many import OPTIONS, SETTINGS, names_folder, run_many, say
 from qr_nodes.cli_service import serve, watch
-from qr_nodes.errors import QrNodesError, UnreadWarning, WriteError
+from qr_nodes.errors import QrNodesError, UnreadWarning
 from qr_nodes.signals import ENDS, exit_code, handled, stop
 
 
@@ -199,9 +199,9 @@ def remove(pictures: tuple[str, ...], preset: str, **options) -> int:
     """Remove the background of pictures, or of all pictures in folders.
 
     Writes NAME-cutout.png beside each picture unless -o says otherwise; - reads standard input.
-    Results of a folder go to FOLDER-cutout, with its tree; what is done and current is skipped.
+    Results of a folder go to FOLDER-cutout, with its tree. What is done and current is skipped.
     """
-    return _run(preset, pictures, **options)
+    return _run("remove", preset, pictures, **options)
 
 
 @cli.command()
@@ -220,12 +220,13 @@ def run(graph: str, pictures: tuple[str, ...], more: tuple[str, ...], **options)
     """Run a .qrgraph file, or a preset by its name, over pictures or folders of pictures.
 
     Without a picture the files named in the graph are used. Results of a folder go to -o, with its
-    tree; what is done and current is skipped.
+    tree. What is done and current is skipped.
     """
-    return _run(graph, pictures + more, **options)
+    return _run(f"run {shlex.quote(graph)}", graph, pictures + more, **options)
 
 
 def _run(
+    command,
     graph_file,
     pictures,
     *,
@@ -248,142 +249,85 @@ def _run(
         raise click.UsageError("The picture and the report cannot both go to standard output.")
     if quiet:
         warnings.simplefilter("ignore", UnreadWarning)
-    found = load_graph(graph_file)
-    graph = batch.override(found, settings)
+    graph = batch.override(load_graph(graph_file), settings)
     graph = batch.for_networks(graph, model, quality, device, require_gpu)
-    told = {"cached": not no_cache, "as_json": as_json, "quiet": quiet or output == "-"}
-    if any(map(os.path.isdir, pictures)):
-        if "-" in pictures or output == "-":
-            raise click.UsageError("A folder goes to a folder, not to standard output.")
-        return run_many(graph, pictures, _paths(output), format=suffix, **told, **many)
-    for name in FOLDERS:
-        if many[name]:
-            raise click.UsageError(f"{FOLDERS[name]} is for folders, and no folder is named.")
-
-    ending = "." + (suffix or "png").lower().lstrip(".")
-    with _streams(list(pictures), output, ending) as (inputs, outputs):
-        if outputs is None:
-            outputs = batch.output_paths(inputs, output, ending) if inputs else _paths(output)
-        if not many["overwrite"]:
-            given = {*outputs, *(setting.partition("=")[2] for setting in settings)}
-            _check_replaced(found, batch.bind(graph, output=(outputs or [None])[0]), given)
-        if len(inputs) > 1 or many["report"]:
-            return run_many(graph, inputs, outputs, **told, **many)
-        engine = batch.cli_engine(cached=not no_cache)
-        try:
-            return _report(
-                graph, inputs, outputs, engine, not many["no_edits"], as_json, told["quiet"]
-            )
-        finally:
-            engine.close()
+    _check_paths(command, pictures, output, quiet)
+    with _streams(graph, pictures, output, suffix) as (inputs, outputs):
+        return run_many(
+            graph,
+            inputs,
+            outputs,
+            graph_name=os.path.abspath(graph_file) if os.path.exists(graph_file) else graph_file,
+            cached=not no_cache,
+            as_json=as_json,
+            quiet=quiet or output == "-",
+            format=suffix,
+            **many,
+        )
 
 
-def _check_replaced(found, graph, given: set[str]) -> None:
-    """Raise WriteError if a file would be replaced that nobody but the graph's file has named.
+def _check_paths(command: str, pictures, output: str | None, quiet: bool) -> None:
+    """Raise UsageError, with the command that was meant, where paths do not say what they seem to.
 
-    `found` is the graph as it stands there, `graph` as it is run, and `given` what the command
-    line names: whoever typed that has agreed, whoever made the graph may have been anybody.
+    One file is named for several pictures; or a result as if it were a second picture.
     """
-    from qr_nodes import batch, trust
+    from qr_nodes.batch.find import is_picture
 
-    named = trust.outputs(found, found.of_type("export"))
-    for id, path in trust.replaced(graph, batch.targets(graph)).items():
-        if named.get(id) == path and path not in given:
-            raise WriteError(
-                "the file is there already, and only the graph names it.",
-                f"{id}: {path}",
-                "Name the output with -o, or add --overwrite.",
+    folders = list(filter(os.path.isdir, pictures))
+    if "-" in pictures and len(pictures) > 1:
+        raise click.UsageError("Standard input is one picture: name no other beside it.")
+    if output == "-" and folders:
+        raise click.UsageError("A folder goes to a folder, not to standard output.")
+    if output == "-" and len(pictures) > 1:
+        raise click.UsageError("Only one picture can go to standard output.")
+    if output not in (None, "-"):
+        file = is_picture(output) and not names_folder(output)
+        if file and (folders or len(pictures) > 1):
+            folder = shlex.quote(os.path.splitext(output)[0] + "/")
+            shown = " ".join(map(shlex.quote, pictures[:3])) + " …" * (len(pictures) > 3)
+            raise click.UsageError(
+                f"{output} names one file, and there may be several results. To put them into a "
+                f"folder: qr-nodes {command} {shown} -o {folder}"
             )
-
-
-def _paths(output: str | None) -> list[str]:
-    return [] if output is None else [output]
+    elif output is None and len(pictures) == 2 and not folders:
+        first, second = map(shlex.quote, pictures)
+        meant = f"To write the result of {first} there: qr-nodes {command} {first} -o {second}"
+        if is_picture(pictures[1]) and not os.path.exists(pictures[1]):
+            raise click.UsageError(f"{second}: there is no such picture. {meant}")
+        endings = [os.path.splitext(name)[1].lower() for name in pictures]
+        if endings[0] != endings[1] == ".png" and not quiet:
+            say(f"{second} is taken for a second picture. {meant}")
 
 
 @contextmanager
-def _streams(pictures: list[str], output: str | None, ending: str) -> Iterator[tuple]:
+def _streams(graph, pictures, output: str | None, suffix: str) -> Iterator[tuple]:
     """Put files in the place of - ; what was written to one goes to standard output in the end."""
+    pictures, output = list(pictures), "-" if output is None and "-" in pictures else output
     if "-" not in pictures and output != "-":
-        yield pictures, None
+        yield pictures, [] if output is None else [output]
         return
-    if output == "-" and len(pictures) > 1:
-        raise click.UsageError("Only one picture can go to standard output.")
     with tempfile.TemporaryDirectory(prefix="qr-nodes-") as folder:
         if "-" in pictures:
             given = Path(folder, "standard input")
             given.write_bytes(sys.stdin.buffer.read())
-            if output is None:
-                output = "-"
             pictures = [str(given) if name == "-" else name for name in pictures]
         if output != "-":
-            yield pictures, None
+            yield pictures, [output]
             return
-        taken = Path(folder, f"standard output{ending}")
+        from qr_nodes.batch import names_file
+        from qr_nodes.batch.ledger import HIDDEN
+
+        taken = Path(folder, f"standard output.{(suffix or 'png').lower().lstrip('.')}")
+        if lost := [id for id, file in names_file(graph, str(taken)).items() if folder in file][1:]:
+            raise click.UsageError(
+                f"Only one result can go to standard output: name a file for {', '.join(lost)} "
+                f"with --set {lost[0]}.path=FILE."
+            )
+        Path(folder, HIDDEN).mkdir()  # so that nothing is recorded elsewhere
         yield pictures, [str(taken)]
         if taken.exists():
             sys.stdout.buffer.write(taken.read_bytes())
             sys.stdout.buffer.flush()
-
-
-def _report(graph, inputs, outputs, engine, edits: bool, as_json: bool, quiet: bool) -> int:
-    """Run over one picture, or over the graph's own, and tell of it; give the exit code."""
-    from qr_nodes import batch
-
-    with _Progress(graph, quiet or as_json) as progress:
-        (result,) = batch.run(
-            graph, inputs, outputs, engine=engine, emit=progress.listen, edits=edits
-        )
-        name = Path(result.input).name or "the graph"
-        for note in result.notes if not quiet else ():
-            progress.say(f"{name}: {note}")
-        failed = result.error is not None
-        if failed:
-            if os.environ.get("QR_NODES_DEBUG"):
-                raise result.error
-            progress.say(failure(result))
-        elif result.output and sys.stderr.isatty() and not (quiet or as_json):
-            progress.say(f"{name} → {result.output}  ({result.seconds:.1f} s)")
-    if as_json:
-        told = {"results": [result.as_json()], "failed": int(failed)}
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
-    return 1 if failed else 0
-
-
-class _Progress:
-    """A bar on a terminal, nothing elsewhere: how many nodes of a picture are done."""
-
-    def __init__(self, graph, hidden: bool):
-        self.hidden = hidden or not sys.stderr.isatty()
-        self.nodes, self.bar = len(graph.nodes), None
-
-    def __enter__(self):
-        if not self.hidden:
-            from tqdm import tqdm
-
-            form = "{desc} {percentage:3.0f} %|{bar:30}| {n:.1f}/{total} nodes, {remaining} left"
-            self.bar = tqdm(total=self.nodes, bar_format=form, leave=False)
-        return self
-
-    def __exit__(self, *error):
-        if self.bar is not None:
-            self.bar.close()
-
-    def listen(self, event) -> None:
-        """Take an event of the engine; called from several threads."""
-        if self.bar is None:
-            return
-        if event.kind in ("started", "progress"):
-            self.bar.set_description_str(event.node, refresh=False)
-            self.bar.n = int(self.bar.n) + event.fraction * 0.99
-        elif event.kind in ("done", "reused"):
-            self.bar.n = min(int(self.bar.n) + 1, self.bar.total)
-        self.bar.refresh()
-
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        if self.bar is not None:
-            self.bar.clear()
-        say(text)
 
 
 # ---- looking -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the command line tells of many pictures: a bar, the failures, a report."""
+"""What the command line does with pictures, and tells of them: a bar, the failures, a report."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from qr_nodes.signals import exit_code
 FOLDERS = {
     "patterns": "--pattern",
     "exclude": "--exclude",
-    "name": "--name",
-    "again": "--again",
-    "dry_run": "--dry-run",
     "scheduler": "--scheduler",
 }
 """Options that are about folders only."""
@@ -41,12 +38,11 @@ OPTIONS = [
     click.option("--exclude", multiple=True, metavar="TEXT",
                  help="Of folders, leave out what fits, as in 'rejects'. Repeatable."),
     click.option("--name", default="", metavar="TEMPLATE",
-                 help="What results of folders are called, as in '{stem}-cutout{ext}'. "
+                 help="What results are called, as in '{stem}-cutout{ext}'. "
                  "Fields: stem, folder, source, node, ext."),
     click.option("--again", is_flag=True, help="Do what is done and current once more."),
     click.option("--overwrite", is_flag=True,
-                 help="Replace files in a folder for results that were not made there, and files "
-                 "that only the graph names."),
+                 help="Replace files that the program has not made, or that were changed since."),
     click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing."),
     click.option("--no-edits", is_flag=True, help="Ignore .qredit files beside the pictures."),
     click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip",
@@ -98,6 +94,7 @@ def run_many(
     inputs: Sequence[str],
     outputs: Sequence[str],
     *,
+    graph_name: str,
     cached: bool,
     as_json: bool,
     quiet: bool,
@@ -108,11 +105,13 @@ def run_many(
     memory: str | None,
     scheduler: str | None,
     workers: int | None,
+    on_error: str,
     **how,
 ) -> int:
-    """Run a graph over folders or several files, tell of it, and give the exit code."""
+    """Run a graph over pictures or folders of them, tell of it, and give the exit code."""
     from qr_nodes import batch
-    from qr_nodes.batch.many import budget, output_folder
+    from qr_nodes.batch.many import budget
+    from qr_nodes.batch.report import about
 
     if workers and scheduler != "local":
         raise click.UsageError("--workers is for --scheduler local.")
@@ -121,27 +120,26 @@ def run_many(
     if scheduler == "local":
         size(memory, workers or resources.cores())
     folders = [path for path in inputs if os.path.isdir(path)]
-    jobs, bytes = jobs or batch.default_jobs(), size(memory)
-    engine = batch.cli_engine(cached=cached, lanes=jobs)
+    for name, option in FOLDERS.items():
+        if not folders and (scheduler if name == "scheduler" else how[name]):
+            raise click.UsageError(f"{option} is for folders, and no folder is named.")
+    if how["name"] and outputs and not (folders or len(inputs) > 1 or names_folder(outputs[0])):
+        raise click.UsageError("--name is for results that -o does not name.")
+    one_picture = len(inputs) < 2 and not folders
+    jobs, bytes = jobs or (1 if one_picture else batch.default_jobs()), size(memory)
+    engine = batch.cli_engine(cached=cached, lanes=max(2, jobs))
     try:
-        if not folders:
-            results = batch.run(
-                graph, inputs, outputs, engine=engine, jobs=jobs, memory=bytes,
-                edits=not no_edits, on_error=how["on_error"],
-            )  # fmt: skip
-            return _tell(graph, results, len(inputs), (), as_json, quiet, report)
-        out = output_folder(inputs, outputs)
-        patterns, exclude = how.pop("patterns"), how.pop("exclude")
-        found = batch.find_pictures(inputs, patterns, exclude, out)
-        on_error = how.pop("on_error")
-        one = batch.Batch(graph, out, folders, engine=engine, edits=not no_edits, **how)
+        one, found = batch.gather(
+            graph, inputs, outputs, engine=engine, beside=True, edits=not no_edits, **how
+        )
         if not found.pictures:
-            wanted = "that fits" if patterns or exclude else "that is read here"
-            raise _nothing(folders, wanted, found.left_out)
+            wanted = "that fits" if how["patterns"] or how["exclude"] else "that is read here"
+            raise _nothing(folders or inputs, wanted, found)
         if dry_run:
             return _list(one, found, folders)
-        if sys.stderr.isatty() and not quiet and found.left_out:
-            say(f"Left out, as no picture read here: {_counted(found.left_out)}.")
+        if sys.stderr.isatty() and not quiet and (there := _left_out(found)):
+            say(f"Left out: {there}.")
+        bar = _NodeBar(graph, quiet or as_json) if one_picture else None
         if scheduler:
             from qr_nodes.batch import cluster
 
@@ -150,23 +148,34 @@ def run_many(
                 on_error=on_error,
             )  # fmt: skip
         else:
-            room = batch.Room(budget(graph, bytes))
-            results = batch.run_batch(one, found, jobs=jobs, room=room, on_error=on_error)
-        return _tell(graph, results, len(found.pictures), folders, as_json, quiet, report)
+            room = batch.Room(sys.maxsize if one_picture else budget(graph, bytes))
+            told = {"emit": bar.listen} if bar else {}
+            results = batch.run_batch(one, found, jobs=jobs, room=room, on_error=on_error, **told)
+        bar = bar or _Bar(len(found.pictures), quiet or as_json)
+        reports = [(report, graph.order, about(graph, graph_name))] if report else []
+        reports += [(sys.stdout, (), about(graph, graph_name))] if as_json else []
+        return _tell(results, bar, len(found.pictures), folders, reports, quiet or as_json)
     finally:
         engine.close()
 
 
-def _nothing(folders: list[str], wanted: str, left_out) -> QrNodesError:
+def names_folder(path: str) -> bool:
+    """Say whether a path means a folder, whatever else is named."""
+    return path.endswith(("/", os.sep)) or os.path.isdir(path)
+
+
+def _nothing(folders: Sequence[str], wanted: str, found) -> QrNodesError:
     from qr_nodes.errors import ReadError
 
-    there = f" There are {_counted(left_out)}." if left_out else ""
+    there = f" There are {left_out}." if (left_out := _left_out(found)) else ""
     name = ", ".join(Path(folder).name or folder for folder in folders)
     return ReadError(f"there is no picture {wanted}.{there}", name, "Name another folder.")
 
 
-def _counted(left_out) -> str:
-    shown = [f"{n} {ending or 'without ending'}" for ending, n in left_out.most_common(8)]
+def _left_out(found) -> str:
+    """Return what is no picture, or no source: "3 .txt, 2 results of earlier runs"."""
+    shown = [f"{n} {ending or 'without ending'}" for ending, n in found.left_out.most_common(8)]
+    shown += [f"{found.results} results of earlier runs"] if found.results else []
     return ", ".join(shown)
 
 
@@ -174,14 +183,15 @@ def _list(one, found, folders: Sequence[str]) -> int:
     """Say what would be done with each picture; touch nothing."""
     from qr_nodes.batch import Result
 
-    one.ledger.read()
+    if one.ledger is not None:
+        one.ledger.read()
     todo = current = refused = 0
     for picture in found.pictures:
         planned = one.plan(picture)
         if not isinstance(planned, Result):
             todo += 1
-            names = ", ".join(str(one.out / planned.outs[node]) for node in planned.keys)
-            click.echo(f"{picture.place} → {names}")
+            names = ", ".join(planned.files[node] for node in planned.keys)
+            click.echo(f"{picture.place or 'the graph'} → {names}")
         elif planned.error is None:
             current += 1
         else:
@@ -192,28 +202,25 @@ def _list(one, found, folders: Sequence[str]) -> int:
 
 
 def _tell(
-    graph,
     results: Iterator,
+    bar: _NodeBar | _Bar,
     total: int,
     folders: Sequence[str],
-    as_json: bool,
+    reports: Sequence[tuple],
     quiet: bool,
-    report: str | None,
 ) -> int:
     """Take results as they come, and tell of them; give the exit code."""
+    from qr_nodes.batch.many import disk_full
     from qr_nodes.batch.report import Report
 
-    failures, done, skipped, stopped = [], 0, 0, 0
+    failures, done, skipped, stopped, full = [], 0, 0, 0, False
     with contextlib.ExitStack() as stack:
-        reports = [Report(report, graph.order)] if report else []
-        reports += [Report(sys.stdout)] if as_json else []
-        for one in reports:
-            stack.enter_context(one)
-        bar = stack.enter_context(_Bar(total, quiet or as_json))
+        opened = [stack.enter_context(Report(*how)) for how in reports]
+        stack.enter_context(bar)
         stack.enter_context(contextlib.closing(results))
         try:
             for result in results:
-                for one in reports:
+                for one in opened:
                     one.add(result)
                 for note in result.notes if not quiet else ():
                     bar.say(f"{_name(result, folders)}: {note}")
@@ -221,21 +228,25 @@ def _tell(
                     if os.environ.get("QR_NODES_DEBUG"):
                         raise result.error
                     failures.append(failure(result, folders))
+                    full = full or disk_full(result.error)
                 skipped += result.skipped
                 done += result.error is None and not result.skipped
-                bar.advance(result.skipped, len(failures))
+                bar.advance(result, len(failures))
         except KeyboardInterrupt as stop:
+            if total == 1:
+                raise
             stopped = exit_code(stop)
     for line in failures:
         say(line)
     came = done + skipped + len(failures)
     if failures and came > 1:
         say(f"{len(failures)} of {came} pictures failed.")
+    if stopped or (full and came < total):
+        why, left = "Stopped" if stopped else "The disk is full", total - came
+        say(f"{why}: {left} of {total} pictures are left. The same command goes on from there.")
     if stopped:
-        left = total - came
-        say(f"Stopped: {left} of {total} pictures are left. The same command goes on from there.")
         return stopped
-    if sys.stderr.isatty() and not (quiet or as_json):
+    if total > 1 and sys.stderr.isatty() and not quiet:
         say(f"{done} done, {skipped} were current, {len(failures)} failed.")
     return 1 if failures else 0
 
@@ -252,6 +263,53 @@ def _name(result, folders: Sequence[str]) -> str:
         if path.is_relative_to(folder):
             return path.relative_to(folder).as_posix()
     return path.name or "the graph"
+
+
+class _NodeBar:
+    """A bar on a terminal, nothing elsewhere: how many nodes of a picture are done."""
+
+    def __init__(self, graph, hidden: bool):
+        self.hidden = hidden or not sys.stderr.isatty()
+        self.nodes, self.bar = len(graph.nodes), None
+
+    def __enter__(self) -> _NodeBar:
+        if not self.hidden:
+            from tqdm import tqdm
+
+            form = "{desc} {percentage:3.0f} %|{bar:30}| {n:.1f}/{total} nodes, {remaining} left"
+            self.bar = tqdm(total=self.nodes, bar_format=form, leave=False)
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def listen(self, event) -> None:
+        """Take an event of the engine; called from several threads."""
+        if self.bar is None:
+            return
+        if event.kind in ("started", "progress"):
+            self.bar.set_description_str(event.node, refresh=False)
+            self.bar.n = int(self.bar.n) + event.fraction * 0.99
+        elif event.kind in ("done", "reused"):
+            self.bar.n = min(int(self.bar.n) + 1, self.bar.total)
+        self.bar.refresh()
+
+    def advance(self, result, failed: int) -> None:
+        """Say what came of the picture."""
+        if self.hidden or failed or not result.output:
+            return
+        files = ", ".join(result.files.values()) or result.output
+        if result.skipped:
+            self.say(f"{_name(result, ())}: {files} is there and current; --again does it anew.")
+        else:
+            self.say(f"{_name(result, ())} → {files}  ({result.seconds:.1f} s)")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.bar is not None:
+            self.bar.clear()
+        say(text)
 
 
 class _Bar:
@@ -278,13 +336,13 @@ class _Bar:
         if self.bar is not None:
             self.bar.close()
 
-    def advance(self, skipped: bool, failed: int) -> None:
+    def advance(self, result, failed: int) -> None:
         """Count a picture; what was skipped does not make the rate look better."""
         if self.bar is None:
             return
         if failed:
             self.bar.set_postfix_str(f"{failed} failed", refresh=False)
-        if skipped:
+        if result.skipped:
             self.bar.initial += 1
             self.bar.n += 1
         else:

@@ -89,7 +89,7 @@ class Watch:
         ).pictures
         paths = {picture.path for picture in there}
         for path in self.settled.keys() - paths:
-            self.batch.release(Path(path).relative_to(self.inbox).as_posix())
+            self.batch.release(path)
         for known in (self.settled, self.fresh, self.again, self.told):
             for path in known.keys() - paths:
                 del known[path]

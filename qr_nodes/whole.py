@@ -29,6 +29,9 @@ AGE = 86400.0
 PATIENCE = 5.0
 """Seconds to wait for another process that changes the same file."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where nothing more can be written."""
+
 _swept: set[str] = set()
 
 
@@ -91,6 +94,18 @@ def put(part: Path, target: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+    os.replace(part, target)
+    _settle(target.parent)
+
+
+def rename(part: Path, target: Path) -> None:
+    """Give a complete file, which the disk has, its name, as `replacing` does.
+
+    A file that was there is not replaced if it is write-protected, and hands on its permissions.
+    """
+    _guard(target)
+    with suppress(OSError):  # there is none
+        os.chmod(part, stat.S_IMODE(os.stat(target).st_mode))
     os.replace(part, target)
     _settle(target.parent)
 

@@ -129,6 +129,21 @@ def test_a_path_gives_the_path_that_was_written(tmp_path, blurred):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "c.png")), blurred)
 
 
+def test_a_file_of_somebody_elses_is_not_replaced_unasked(tmp_path, blurred):
+    for picture in (tmp_path / "in.png", rgba()):
+        out = tmp_path / "dear.png"
+        out.write_bytes(b"dear")
+        with pytest.raises(QrNodesError, match="was not made here, or was changed since"):
+            remove(picture, out, preset=PLAIN)
+        assert out.read_bytes() == b"dear"
+        assert remove(picture, out, preset=PLAIN, overwrite=True) == out
+        written = out.stat().st_mtime_ns
+        assert remove(picture, out, preset=PLAIN) == out and out.stat().st_mtime_ns == written
+        remove(picture, out, preset=PLAIN, again=True)
+        assert out.stat().st_mtime_ns != written
+        np.testing.assert_array_equal(np.asarray(Image.open(out)), blurred)
+
+
 def test_a_list_gives_a_list_of_the_same_kinds(tmp_path, blurred):
     Image.fromarray(rgba()).save(tmp_path / "b.png")
     given = [rgba(), Image.fromarray(rgba()), tmp_path / "in.png"]

@@ -115,7 +115,7 @@ def test_several_pictures_go_to_a_folder_and_none_collides(edges, cut, tmp_path)
     Image.open(cut).save(other, lossless=True)
     out = tmp_path / "out"
     assert main(["run", edges, str(cut), str(other), "-o", str(out)]) == 0
-    assert sorted(os.listdir(out)) == ["cut.png.png", "cut.webp.png"]
+    assert sorted(os.listdir(out)) == [".qr-nodes", "cut.png.png", "cut.webp.png"]
 
 
 def test_one_bad_picture_does_not_stop_the_rest(edges, cut, tmp_path, capsys):
@@ -125,13 +125,13 @@ def test_one_bad_picture_does_not_stop_the_rest(edges, cut, tmp_path, capsys):
     assert main(["run", edges, str(bad), str(cut), "-o", str(out)]) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("bad.jpg: load") and said[1] == "1 of 2 pictures failed."
-    assert os.listdir(out) == ["cut.png"]
+    assert sorted(os.listdir(out)) == [".qr-nodes", "cut.png"]
 
 
 def test_an_input_is_never_overwritten(edges, cut, capsys):
     before = cut.read_bytes()
     assert main(["run", edges, str(cut), "-o", str(cut)]) == 1
-    assert "would be overwritten. Name another output." in one_line(capsys)
+    assert "the graph reads this picture. Name another file." in one_line(capsys)
     assert cut.read_bytes() == before
 
 
@@ -156,17 +156,34 @@ def test_the_report_is_json(edges, cut, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     (result,) = report["results"]
     assert result["error"] is None and result["output"] == str(tmp_path / "a.png")
+    assert report["graph"] == edges and report["models"] == []
     assert [n["node"] for n in result["nodes"]] == ["load", "feather", "decontaminate", "export"]
     assert {n["did"] for n in result["nodes"]} == {"ran"}
 
 
-@pytest.mark.parametrize("name", ["out.gif", "no/out.png", "out"])
+def test_the_report_has_one_shape_and_absolute_paths(edges, cut, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.png").write_bytes(b"")
+    pictures = ["cut.png", "bad.png"]
+    for named in (pictures[:1], pictures, [str(cut)], ["."]):
+        main(["run", edges, *named, "-o", "out/", "--json"])
+        told = json.loads(capsys.readouterr().out)
+        assert list(told) == [
+            "format", "version", "program", "graph", "models", "results",
+            "done", "failed", "skipped", "error",
+        ]  # fmt: skip
+        assert told["done"] + told["failed"] + told["skipped"] == len(told["results"])
+        for result in told["results"]:
+            files = [result["input"], result["output"], *result["files"].values()]
+            assert all(os.path.isabs(file) for file in files if file)
+
+
+@pytest.mark.parametrize("name", ["out.gif", "cut.png/out.png", "out"])
 def test_an_output_that_cannot_be_is_said_before_anything_runs(edges, cut, tmp_path, capsys, name):
     asked = ["run", edges, "-i", str(cut), "-o", str(tmp_path / name), "--json"]
     assert main(asked) == 1
     (result,) = json.loads(capsys.readouterr().out)["results"]
-    assert [(node["node"], node["did"]) for node in result["nodes"]] == [("export", "failed")]
-    assert name in result["error"]
+    assert result["nodes"] == [] and name.partition("/")[0] in result["error"]
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "tif", "avif", "jpg"])
@@ -186,13 +203,13 @@ def test_bad_pictures_and_places_give_one_line_and_leave_nothing(edges, cut, tmp
     for name in ("empty.png", "text.png", "half.png", "none.png"):
         assert main(["run", edges, str(tmp_path / name), "-o", str(tmp_path / "out.png")]) == 1
         assert one_line(capsys).startswith(f"{name}: load: ")
-    assert main(["run", edges, str(tmp_path / "folder.png"), "-o", str(tmp_path / "out.png")]) == 1
+    assert main(["run", edges, str(tmp_path / "folder.png"), "-o", str(tmp_path / "out")]) == 1
     assert one_line(capsys) == (
         "folder.png: there is no picture that is read here. Name another folder."
     )
-    for out in ("nowhere/out.png", "folder.png/no/out.png", "out.xyz", "out"):
+    for out in ("empty.png/no/out.png", "out.xyz", "out"):
         assert main(["run", edges, str(cut), "-o", str(tmp_path / out)]) == 1
-        assert one_line(capsys).startswith("cut.png: export")
+        assert one_line(capsys).startswith("cut.png: ")
     assert sorted(os.listdir(tmp_path)) == before
 
 
@@ -311,3 +328,211 @@ def test_the_command_line_works_without_dear_pygui(edges, cut, tmp_path):
 
 def test_a_tool_is_there_after_installing():
     assert shutil.which("qr-nodes", path=os.path.dirname(sys.executable))
+
+
+# ---- what is there already -----------------------------------------------------------------
+
+
+def pixels(size: int = 20) -> Image.Image:
+    return Image.fromarray(np.full((size, size, 4), 200, np.uint8))
+
+
+def ways(cut, tmp_path, folder) -> dict[str, tuple[list[str], list]]:
+    """Give each way to say where a result goes: arguments, and the results' paths."""
+    other = tmp_path / "other.png"
+    pixels().save(other)
+    return {
+        "beside": ([str(cut)], [tmp_path / "cut-cutout.png"]),
+        "several beside": (
+            [str(cut), str(other)],
+            [tmp_path / "cut-cutout.png", tmp_path / "other-cutout.png"],
+        ),
+        "a file": ([str(cut), "-o", str(folder / "x.png")], [folder / "x.png"]),
+        "a folder": ([str(cut), "-o", f"{folder}/"], [folder / "cut.png"]),
+        "several": (
+            [str(cut), str(other), "-o", str(folder)],
+            [folder / "cut.png", folder / "other.png"],
+        ),
+    }
+
+
+@pytest.mark.parametrize("way", ["beside", "several beside", "a file", "a folder", "several"])
+def test_what_is_current_is_skipped_and_what_is_not_ours_stays(way, edges, cut, tmp_path, capsys):
+    asked, results = ways(cut, tmp_path, tmp_path / "out")[way]
+    command = ["run", edges, *asked]
+    if way in ("beside", "several beside"):
+        command = ["remove", "-p", edges, *asked]
+    assert main(command) == 0
+    made = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in results}
+    assert main(command) == 0  # nothing is done again
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in results} == made
+    assert main([*command, "--again"]) == 0
+    assert all(path.stat().st_mtime_ns != made[path][1] for path in results)
+    assert main([*command, "-s", "feather.sigma=9"]) == 0  # ours, and out of date
+    assert results[0].read_bytes() != made[results[0]][0]
+    capsys.readouterr()
+    results[0].write_bytes(b"retouched by hand")
+    for more in ([], ["--again"], ["-s", "feather.sigma=3"]):
+        assert main([*command, *more]) == 1
+        said = capsys.readouterr().err.splitlines()
+        assert said[0] == (
+            f"cut.png: {results[0]}: a file is there that was not made here, or was changed since. "
+            "Move it, name another output, or run with --overwrite."
+        )
+        assert results[0].read_bytes() == b"retouched by hand"
+    assert main([*command, "--overwrite"]) == 0
+    assert results[0].read_bytes() == made[results[0]][0]
+    # No litter beside the user's files, but in a folder that takes results.
+    there = {file.name for file in tmp_path.iterdir()} | {
+        f.name for f in results[0].parent.iterdir()
+    }
+    assert (".qr-nodes" in there) == (way in ("a folder", "several"))
+    assert not [name for name in there if name.startswith(".qr-nodes-")]
+
+
+def test_a_graph_on_its_own_files_is_current_too(cut, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    graph = Graph.chain("load", "feather", "export").set_param("load", "path", str(cut))
+    save_graph(graph.set_param("export", "path", str(tmp_path / "x.png")), "own.qrgraph")
+    assert main(["run", "own.qrgraph"]) == 0
+    made = (tmp_path / "x.png").stat().st_mtime_ns
+    assert main(["run", "own.qrgraph"]) == 0 and (tmp_path / "x.png").stat().st_mtime_ns == made
+    assert main(["run", "own.qrgraph", "-s", "feather.sigma=9"]) == 0
+    assert (tmp_path / "x.png").stat().st_mtime_ns != made
+
+
+def test_files_and_their_folder_agree_about_an_output_folder(edges, cut, tmp_path, capsys):
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    for place in ("a.png", "trip/a.png"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        pixels(len(place)).save(folder / place)
+    files = [str(folder / "a.png"), str(folder / "trip" / "a.png")]
+    assert main(["run", edges, str(folder), "-o", str(out)]) == 0
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("*.png")}
+    assert [file.relative_to(out).as_posix() for file in sorted(before)] == ["a.png", "trip/a.png"]
+    for again in (files, files[:1], [files[1], "-o", str(out / "trip" / "a.png")], [str(folder)]):
+        to = [] if "-o" in again else ["-o", str(out)]
+        assert main(["run", edges, *again, *to, "-s", "feather.sigma=2"]) == 0
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("*.png")} == before
+    assert capsys.readouterr().err == ""
+
+
+def test_results_of_an_earlier_run_are_no_pictures(edges, tmp_path):
+    folder = tmp_path / "ue"
+    folder.mkdir()
+    pixels().save(folder / "a.png")
+    remove = ["remove", "-p", edges]
+    assert main([*remove, str(folder), "-o", str(folder / "out")]) == 0
+    assert main([*remove, str(folder / "a.png")]) == 0
+    for _ in range(2):
+        assert main([*remove, str(folder), "-o", str(tmp_path / "second")]) == 0
+        both = [str(folder / "a-cutout.png"), str(folder / "a.png")]
+        assert main([*remove, *both, "-o", str(tmp_path / "third")]) == 0
+    for out in ("second", "third"):
+        assert [file.name for file in (tmp_path / out).rglob("*.png")] == ["a.png"]
+    # Where the pictures they were made of are not, results are what is meant.
+    assert main([*remove, str(folder / "out"), "-o", str(tmp_path / "chain")]) == 0
+    assert main([*remove, str(folder / "a-cutout.png"), "-o", str(tmp_path / "chain")]) == 0
+    assert len(list((tmp_path / "chain").glob("*.png"))) == 2
+
+
+def test_standard_output_has_no_record(edges, cut, home):
+    command = [sys.executable, "-m", "qr_nodes", "run", edges, str(cut), "-o", "-"]
+    given = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
+    assert given[0] == given[1] != b"" and not (home / "results").exists()
+
+
+def test_a_result_is_written_though_it_cannot_be_recorded(edges, cut, tmp_path, home, capsys):
+    (home / "results").write_text("in its way")
+    assert main(["run", edges, str(cut), "-o", str(tmp_path / "x.png")]) == 0
+    said = capsys.readouterr().err
+    assert "export: " in said and "the ledger cannot be written" in said and said.count("\n") == 1
+    assert Image.open(tmp_path / "x.png").size == (53, 37)
+
+
+def test_a_write_protected_result_stays(edges, cut, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "x.png"
+    assert main(["run", edges, str(cut), "-o", str(out)]) == 0
+    before = out.read_bytes()
+
+    def guarded(target):
+        raise PermissionError(13, "Permission denied", str(target))
+
+    monkeypatch.setattr("qr_nodes.whole._guard", lambda t: guarded(t) if t == out else None)
+    assert main(["run", edges, str(cut), "-o", str(out), "-s", "feather.sigma=9"]) == 1
+    assert "cannot be put there (Permission denied)" in one_line(capsys)
+    assert out.read_bytes() == before
+
+
+# ---- paths that do not say what they seem to -----------------------------------------------
+
+
+def test_one_file_for_several_pictures_is_refused_with_what_was_meant(edges, cut, tmp_path, capsys):
+    other, out = tmp_path / "b.png", tmp_path / "one.png"
+    pixels().save(other)
+    for pictures in ([str(cut), str(other)], [str(tmp_path)]):
+        assert main(["run", edges, *pictures, "-o", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert f"qr-nodes run {edges} {' '.join(pictures)} -o {tmp_path}/one/\n" in said
+    assert not out.exists()
+    out.mkdir()  # whatever its name, it is a folder
+    assert main(["run", edges, str(cut), str(other), "-o", str(out)]) == 0
+    assert sorted(file.name for file in out.glob("*.png")) == ["b.png", "cut.png"]
+
+
+def test_a_result_named_as_a_second_picture_is_told_the_option(edges, cut, tmp_path, capsys):
+    photo, out = tmp_path / "in.jpg", tmp_path / "out.png"
+    pixels().convert("RGB").save(photo)
+    command = f"qr-nodes remove {photo} -o {out}\n"
+    assert main(["remove", "-p", edges, str(photo), str(out)]) == 2
+    assert command in capsys.readouterr().err
+    assert not (tmp_path / "in-cutout.png").exists()
+    pixels().save(out)
+    assert main(["remove", "-p", edges, str(photo), str(out)]) == 0
+    assert command in capsys.readouterr().err
+    assert main(["remove", "-p", edges, str(cut), str(out)]) == 0
+    assert capsys.readouterr().err == ""  # two of a kind are two pictures
+
+
+def test_a_folder_that_is_named_is_made(edges, cut, tmp_path):
+    assert main(["run", edges, str(cut), "-o", str(tmp_path / "new" / "er" / "x.png")]) == 0
+    assert (tmp_path / "new" / "er" / "x.png").exists()
+
+
+# ---- graphs with two Exports ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "path", "where", "names"),
+    [
+        ("export", "", ["-o", "x.png"], ["x-mask.png", "x.png"]),
+        ("export", "own.webp", ["-o", "x.png"], ["own.webp", "x.png"]),
+        ("cutout", "own.webp", ["-o", "x.png"], ["own.webp", "x.png"]),
+        ("cutout", "", [], ["cut-cutout.png", "cut-mask.png"]),
+        ("cutout", "", ["-o", "out/"], ["out/cut-cutout.png", "out/cut-mask.png"]),
+        ("export", "own.webp", ["-o", "out/"], ["out/cut-export.png", "out/cut-mask.webp"]),
+    ],
+)
+def test_two_exports_write_a_file_each_as_often_as_asked(
+    first, path, where, names, cut, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    graph = Graph.chain("load", "feather").add("export", first).add("export", "mask", path=path)
+    graph = graph.set_param("mask", "content", "mask").connect("feather", first)
+    save_graph(graph.connect("feather", "mask"), tmp_path / "two.qrgraph")
+    for _ in range(2):
+        assert main(["run", "two.qrgraph", "cut.png", *where]) == 0
+        made = [
+            file.as_posix()
+            for end in ("png", "webp")
+            for file in sorted(file.relative_to(tmp_path) for file in tmp_path.rglob(f"*.{end}"))
+        ]
+        assert sorted(made) == sorted(["cut.png", *names])
+
+
+def test_two_exports_that_nothing_tells_apart_say_what_to_do(cut, tmp_path, capsys):
+    graph = Graph.chain("load", "export").add("export", "a").add("export", "b").remove("export")
+    graph = graph.connect("load", "a").connect("load", "b")
+    save_graph(graph, tmp_path / "two.qrgraph")
+    assert main(["run", f"{tmp_path}/two.qrgraph", str(cut), "-o", str(tmp_path / "x.png")]) == 1
+    assert one_line(capsys).startswith("the graph has 2 Export nodes: a, b. ")

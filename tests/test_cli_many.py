@@ -97,14 +97,16 @@ def test_what_is_wrong_has_one_line(edges, photos, tmp_path, capsys):
         (["--jobs", "0"], 2, "Invalid value for '-j' / '--jobs'"),
         (["--pattern", "*.gif"], 1, "photos: there is no picture that fits."),
         (["-o", "-"], 2, "A folder goes to a folder, not to standard output."),
-        (["-o", f"{photos}/a.png"], 1, "a.png: this is a file, not a folder."),
+        (["-"], 2, "Standard input is one picture: name no other beside it."),
+        (["--format", "bmp"], 1, "--format: no format is known for the ending '.bmp'."),
+        (["-o", f"{photos}/a.png"], 2, "a.png names one file, and there may be several results."),
         (["-o", photos], 1, "pictures are read from this folder. Name another folder"),
     ]:
         assert main(["run", edges, photos, "-o", str(tmp_path / "out"), *options]) == code
         out, err = capsys.readouterr()
         assert out == "" and said in err and "Traceback" not in err, err
-    assert main(["run", edges, f"{photos}/a.png", "-o", "a.png", "--again"]) == 2
-    assert "--again is for folders, and no folder is named." in capsys.readouterr().err
+    assert main(["run", edges, f"{photos}/a.png", "-o", "a.png", "--pattern", "b*"]) == 2
+    assert "--pattern is for folders, and no folder is named." in capsys.readouterr().err
 
 
 def test_edits_beside_pictures_may_be_ignored(edges, photos, tmp_path, capsys):

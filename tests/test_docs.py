@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -18,6 +19,10 @@ from qr_nodes.qrgraph import presets
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", README, re.S)
 
 
 def row(spec) -> str:
@@ -133,10 +138,27 @@ def test_options_for_many_pictures_exist():
 def test_the_edits_in_the_readme_fit_their_preset(tmp_path):
     from qr_nodes.qredit import load_edit
 
-    text = re.search(r"```json\n(.*?)```", README, re.S)[1]
+    (text,) = [text for text in blocks("json") if '"qredit"' in text]
     (tmp_path / "photo.qredit").write_text(text)
     graph = load_edit(tmp_path / "photo.qredit", load_graph("portrait"))
     assert graph.nodes["feather"].params["sigma"] == 4.0
+
+
+def test_the_report_in_the_readme_has_the_shape_of_one(tmp_path, weights, chelsea, capsys):
+    from qr_nodes.cli import main
+
+    def shape(value):
+        if isinstance(value, dict):
+            return {key: shape(part) for key, part in value.items()}
+        return shape(value[0]) if isinstance(value, list) and value else type(value)
+
+    (text,) = [json.loads(text) for text in blocks("json") if '"qr-nodes report"' in text]
+    Image.fromarray(chelsea).save(tmp_path / "cat.png")
+    assert main(["remove", str(tmp_path / "cat.png"), "--json", "-s", "segment.quality=fast"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert shape(told) == shape(text)
+    for key in ("format", "version", "graph", "models", "done", "failed", "skipped", "error"):
+        assert told[key] == text[key]
 
 
 def test_settings_in_the_readme_are_parameters_of_the_presets():

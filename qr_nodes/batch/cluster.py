@@ -22,7 +22,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from importlib import metadata
 from itertools import count
@@ -31,9 +31,10 @@ from typing import Any
 
 from qr_nodes import __version__, resources
 from qr_nodes.batch.find import Found, Picture
-from qr_nodes.batch.many import Batch, Task, budget, keys_of, only_until_error
-from qr_nodes.batch.one import Result, bind, cli_engine, run_one
+from qr_nodes.batch.many import budget, only_until_error
+from qr_nodes.batch.one import Result, bind, cli_engine, renamed, run_one
 from qr_nodes.batch.overlap import POLL, Room, estimate, overlapped
+from qr_nodes.batch.work import Batch, Task, keys_of
 from qr_nodes.errors import Cancelled, ClusterError, QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import dump, parse
@@ -282,7 +283,7 @@ class _Crew:
                 raise self._gone() from error
             return Result(task.picture.path, None, 0.0, (), self._lost(error))
         names = {os.path.abspath(path): path for path in task.parts.values()}
-        return _renamed(result, {order.picture: task.picture.path, **names})
+        return renamed(result, {order.picture: task.picture.path, **names})
 
     def _order(self, task: Task) -> Order:
         known = self.batch.engine.files.known(task.picture.path)
@@ -329,20 +330,6 @@ class _Crew:
 def _stranger(where: str, error: Exception) -> ClusterError:
     what = f"it cannot do what this version, {__version__}, asks of it ({_said(error)})."
     return ClusterError(what, where, "Install this version there, with its extra 'cluster'.")
-
-
-def _renamed(result: Result, names: Mapping[str, str]) -> Result:
-    """Put the client's names of files in the place of a worker's."""
-
-    def plain(text: str) -> str:
-        for theirs, ours in names.items():
-            text = text.replace(theirs, ours)
-        return text
-
-    if result.error is not None:
-        result.error.where, result.error.what = plain(result.error.where), plain(result.error.what)
-    nodes = tuple(replace(node, error=plain(node.error)) for node in result.nodes)
-    return replace(result, input=plain(result.input), nodes=nodes)
 
 
 @cache

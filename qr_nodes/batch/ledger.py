@@ -1,12 +1,16 @@
-"""What an output folder holds and what it was made from, so that a rerun does only what is missing.
+"""What the program has made in a folder and what from, so that a rerun does only what is missing,
+and replaces nothing that somebody else has made or changed.
 
-In the hidden folder `.qr-nodes` of the output folder lie
+In the hidden folder `.qr-nodes` of an output folder lie
 
     ledger.jsonl   a line of JSON for each result: its name, its key, and what marks the file
     parts/         results that are not complete yet
     lock           held by the run that works here
 
-A result is written into `parts`, gets its line, which reaches the disk, and only then its name.
+Results beside the user's own files leave nothing else there: of a folder without `.qr-nodes` the
+record is `results/HASH.jsonl` in the user's data folder, named by a hash of the folder's path.
+
+A result is written as a part, gets its line, which reaches the disk, and only then its name.
 So whenever the process ends, files under their own names are whole and have a line, and a part
 with a line only has to be renamed. Lines cut short by a crash are passed over. Names in the ledger
 lie below the output folder, or below the folder of pictures: they tell nothing of where these are.
@@ -21,16 +25,23 @@ import hashlib
 import os
 import secrets
 import threading
+import time
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
+from qr_nodes import resources, whole
 from qr_nodes.errors import QrNodesError, ReadError, WriteError
 
 HIDDEN = ".qr-nodes"
 VERSION = 1
+
+LOCK_TIMEOUT_S = 5.0
+"""How long a shared ledger may be held by others."""
+POLL_S = 0.005
 
 Mark = tuple[int, int]
 """Size in bytes and time of change in ns."""
@@ -72,32 +83,45 @@ class Ledger:
     Parameters
     ----------
     folder : path
-        The output folder; made by `open` if need be.
+        The output folder; made if need be.
+    shared : bool
+        Other runs may work here at the same time: the ledger is held for moments only.
+    beside : bool
+        The folder is the user's own: keep the record in the data folder, unless there is one here.
     """
 
-    def __init__(self, folder: str | os.PathLike):
-        self.folder = Path(folder)
-        self.parts = self.folder / HIDDEN / "parts"
-        self.path = self.folder / HIDDEN / "ledger.jsonl"
+    def __init__(self, folder: str | os.PathLike, *, shared: bool = False, beside: bool = False):
+        self.folder, self.shared = Path(folder), shared
+        home, self._away = self.folder / HIDDEN, _record_away(self.folder)
+        self.away = beside and not home.is_dir()
+        self.path = self._away if self.away else home / "ledger.jsonl"
+        self.parts = home / "parts"
         self.last: dict[str, Line] = {}
         self.marks: dict[str, set[Mark]] = {}
         self.lines = 0
-        self._writing = threading.Lock()
-        self._torn = False
-        self._file: int | None = None
-        self._turn = None
+        self._writing = threading.RLock()
+        self._scratch = contextlib.ExitStack()
+        self._turn: BinaryIO | None = None
 
     def read(self) -> Ledger:
         """Read what is known, and change nothing."""
+        self.lines = 0
+        for path in dict.fromkeys((self._away, self.path)):
+            known = self.lines
+            self._read(path)
+            if path != self.path:
+                self.lines = known
+        return self
+
+    def _read(self, path: Path) -> None:
         try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return self
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             what = f"the ledger cannot be read ({error.strerror})."
-            raise ReadError(what, str(self.path), "Change its permissions.") from error
+            raise ReadError(what, str(path), "Change its permissions.") from error
         decode, head = msgspec.json.Decoder(Line).decode, msgspec.json.Decoder(_Head).decode
-        self._torn = bool(data) and not data.endswith(b"\n")
         rows = data.split(b"\n")
         with contextlib.suppress(msgspec.DecodeError):
             if head(rows[0]).version > VERSION:
@@ -106,42 +130,36 @@ class Ledger:
         for row in rows[1:]:
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                 self._learn(decode(row))
-        return self
 
     def open(self) -> Ledger:
-        """Take the folder for this run alone, and complete what an earlier one left.
+        """Take the folder for this run, alone unless it is shared.
+
+        What an earlier run left is completed.
 
         Raises
         ------
         WriteError
             Another run works in the folder, or it cannot be written.
         """
-        import filelock
-
+        if self.shared:
+            if self.path.exists():
+                with self._held():
+                    self.read()
+                    self._compact()
+            return self.read()
         try:
             self.parts.mkdir(parents=True, exist_ok=True)
-            # Not bound to a thread: who closes need not be who opened.
-            turn = filelock.FileLock(self.parts.parent / "lock", timeout=0, thread_local=False)
-            turn.acquire()
-        except filelock.Timeout as error:
-            hint = "Wait until it is done, or name another folder."
-            raise WriteError("another run is writing here.", str(self.folder), hint) from error
+            self._turn = self._lock(0.0)
         except OSError as error:
-            what = f"the folder cannot be written ({error.strerror})."
-            raise WriteError(what, str(self.folder), "Name another.") from error
-        self._turn = turn
+            raise self._closed(error) from error
         try:
             self.read()
             self.settle()
             self._compact()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._file = os.open(self.path, flags, 0o666)
-            if os.fstat(self._file).st_size == 0:
-                self._append([msgspec.json.encode(_Head())])
+            self._append([])
         except OSError as error:
             self.close()
-            what = f"the ledger cannot be written ({error.strerror})."
-            raise WriteError(what, str(self.path), "Change its permissions.") from error
+            raise self._unwritten(error) from error
         except QrNodesError:
             self.close()
             raise
@@ -149,12 +167,42 @@ class Ledger:
 
     def close(self) -> None:
         """Let the next run have the folder."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._scratch.close()
         if self._turn is not None:
-            self._turn.release()
+            self._turn.close()
             self._turn = None
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold off other runs for a moment."""
+        with self._writing:
+            if self._turn is not None:
+                yield
+                return
+            with self._lock(LOCK_TIMEOUT_S):
+                yield
+
+    def _lock(self, timeout_s: float) -> BinaryIO:
+        """Take the lock, which ends when the file is closed."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file, until = (self.path.parent / "lock").open("ab"), time.monotonic() + timeout_s
+        while not whole.locked(file):
+            if time.monotonic() >= until:
+                file.close()
+                hint = "Wait until it is done, or name another folder."
+                raise WriteError("another run is writing here.", str(self.folder), hint)
+            time.sleep(POLL_S)
+        return file
+
+    def _closed(self, error: OSError) -> WriteError:
+        what = f"the folder cannot be written ({error.strerror})."
+        return WriteError(what, str(self.folder), "Name another.")
+
+    def _unwritten(self, error: OSError) -> WriteError:
+        what = f"the ledger cannot be written ({error.strerror})."
+        full = error.errno in whole.FULL
+        hint = "Free some space." if full else "Change its permissions."
+        return WriteError(what, str(self.path), hint)
 
     def state(self, out: str) -> Literal["missing", "ours", "changed"]:
         """Say whether a result is there, and as we made it."""
@@ -190,33 +238,57 @@ class Ledger:
             self._note(msgspec.structs.replace(line, read=read))
 
     def part(self, ending: str) -> Path:
-        """Give a new name to write a result under until it is complete."""
+        """Return a new name to write a result under until it is complete.
+
+        Raises
+        ------
+        WriteError
+            The folder cannot be written.
+        """
+        with self._writing:
+            if self.shared and not self.parts.name.endswith(whole.ENDING):
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    self.parts = self._scratch.enter_context(whole.scratch(self.folder))
+                except OSError as error:
+                    raise self._closed(error) from error
         return self.parts / f"{secrets.token_hex(8)}{ending}"
 
-    def commit(self, lines: list[Line]) -> None:
+    def commit(self, lines: list[Line]) -> str:
         """Enter complete parts as results: their lines first, and then their names.
+
+        Returns
+        -------
+        said : str
+            Why what was made here will not be known again, or "". Only a record in the data folder
+            may be missing: a result that lies elsewhere need not suffer from that.
 
         Raises
         ------
         WriteError
             The ledger or a result cannot be written.
         """
+        said = ""
         try:
-            self._append([msgspec.json.encode(line) for line in lines])
+            with self._held():
+                self._append([msgspec.json.encode(line) for line in lines])
         except OSError as error:
-            what = f"the ledger cannot be written ({error.strerror})."
-            raise WriteError(what, str(self.path), "Free some space.") from error
+            fault = self._unwritten(error)
+            if not self.away:
+                raise fault from error
+            said = f"{fault} Until then a rerun takes this result for somebody else's."
         with self._writing:
             for line in lines:
                 self._learn(line)
         for line in lines:
             self._name(line)
+        return said
 
     def _name(self, line: Line) -> None:
         target = self.folder / line.out
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.parts / line.part, target)
+            whole.rename(self.parts / line.part, target)
         except OSError as error:
             what = f"the result cannot be put there ({error.strerror})."
             raise WriteError(what, str(target), "Make room, or name another folder.") from error
@@ -230,23 +302,28 @@ class Ledger:
         """Keep a fresh mark; without one the file is only looked at again the next time."""
         with self._writing:
             self._learn(line)
-        if self._file is not None:
+        if self._turn is not None:
             with contextlib.suppress(OSError):
                 self._append([msgspec.json.encode(line)], sync=False)
 
     def _append(self, rows: list[bytes], sync: bool = True) -> None:
-        with self._writing:
+        with self._writing, self.path.open("a+b", buffering=0) as file:
             data = b"".join(row + b"\n" for row in rows)
-            # After a line that was cut short a new one begins.
-            data, self._torn = (b"\n" if self._torn else b"") + data, True
+            if file.seek(0, os.SEEK_END) == 0:
+                data = msgspec.json.encode(_Head()) + b"\n" + data
+            elif rows:
+                file.seek(-1, os.SEEK_END)
+                # After a line that was cut short a new one begins.
+                data = (b"" if file.read(1) == b"\n" else b"\n") + data
             while data:
-                data = data[os.write(self._file, data) :]
+                data = data[os.write(file.fileno(), data) :]
             if sync:
-                os.fsync(self._file)
-            self._torn = False
+                os.fsync(file.fileno())
 
     def settle(self) -> None:
-        """Rename parts that have a line; delete the others."""
+        """Rename parts that have a line; delete the others. A shared run's go when it ends."""
+        if self.shared:
+            return
         waiting = {line.part: line for line in self.last.values()}
         for path in self.parts.iterdir():
             line = waiting.get(path.name)
@@ -266,7 +343,21 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self.path)
-        self.lines, self._torn = len(self.last), False
+        self.lines = len(self.last)
+
+
+def _record_away(folder: Path) -> Path:
+    """Return where the results in a folder are recorded that has no ledger of its own."""
+    path = os.path.realpath(folder).encode(errors="surrogateescape")
+    digest = blake2b(path, digest_size=16).hexdigest()
+    return resources.data_folder() / "results" / f"{digest}.jsonl"
+
+
+def results_in(folder: str | os.PathLike) -> list[Line]:
+    """Return what is recorded of the results in a folder, whether they are still there or not."""
+    with contextlib.suppress(QrNodesError):  # what cannot be read tells nothing
+        return list(Ledger(folder).read().last.values())
+    return []
 
 
 def mark_of(path: str | os.PathLike) -> Mark:

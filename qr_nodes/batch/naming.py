@@ -21,6 +21,8 @@ from string import Formatter
 from qr_nodes.batch.find import Picture
 from qr_nodes.errors import ParamError, QrNodesError
 
+BESIDE = "{stem}-cutout{ext}"
+"""Names the one result of a picture that lies beside it."""
 FIELDS = ("stem", "folder", "source", "node", "ext")
 FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*\\]')
 """What some system does not allow in names of files."""
@@ -113,9 +115,21 @@ def endings(exports: Sequence[tuple[str, str]], asked: str = "") -> dict[str, st
         A path of its own tells a node's format.
     asked : str
         Ending for all of them, as in "webp"; "" for their own, or else PNG.
+
+    Raises
+    ------
+    ParamError
+        It is the ending of no format that is written here.
     """
+    from qr_nodes.imaging.image_io import format_of
+
     found = {}
     for node, path in exports:
         own = os.path.splitext(path)[1].lower()
         found[node] = f".{asked.lower().lstrip('.')}" if asked else own or ".png"
+        try:
+            format_of(f"x{found[node]}")
+        except QrNodesError as error:
+            where = "--format" if asked else f"{node}.path"
+            raise ParamError(error.what, where, error.hint) from error
     return found

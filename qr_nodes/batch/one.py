@@ -7,14 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from qr_nodes import trust
 from qr_nodes.cache import Cache, Disk
 from qr_nodes.engine import Engine, Event, RunRequest
-from qr_nodes.errors import Cancelled, GraphError, ParamError, QrNodesError, WriteError
+from qr_nodes.errors import Cancelled, GraphError, ParamError, QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.qredit import edited
 from qr_nodes.types import Written
@@ -73,13 +71,14 @@ class Result:
         return text.replace(f"{self.input}: ", "") if self.input else text
 
     def as_json(self) -> dict[str, Any]:
-        """Give what a script wants to know, in JSON's own types."""
+        """Give what a script wants to know, in JSON's own types; paths are absolute."""
         return {
-            "input": self.input,
-            "output": self.output,
+            "input": self.input and os.path.abspath(self.input),
+            "output": self.output and os.path.abspath(self.output),
+            "did": "failed" if self.error else "skipped" if self.skipped else "done",
             "seconds": round(self.seconds, 4),
             "error": None if self.error is None else str(self.error),
-            "files": dict(self.files),
+            "files": {node: os.path.abspath(file) for node, file in self.files.items()},
             "skipped": self.skipped,
             "nodes": [asdict(report) for report in self.nodes],
         }
@@ -165,46 +164,38 @@ def only(graph: Graph, type: str) -> str:
     )
 
 
-def output_paths(inputs: list[str], out: str | None, suffix: str = ".png") -> list[str]:
-    """Say where the result of each input goes.
+def names_file(graph: Graph, path: str) -> dict[str, str]:
+    """Return Export node → path, where one file is named for what a graph writes.
 
-    Parameters
-    ----------
-    inputs : list of paths
-    out : a file (for one input), a folder (made if it ends with a slash or there are several
-        inputs), or None for NAME-cutout.png beside each input
-    suffix : ending of names that are made here
+    It is that of the Export that is meant, as `only` finds it. The others keep paths of their own;
+    those that have none write beside it, with their names in the file's.
 
     Raises
     ------
-    WriteError
-        A result would land on an input, or the folder cannot be made.
+    GraphError
+        There is no telling which Export is meant.
     """
-    files = [Path(input) for input in inputs]
-    if out is None:
-        paths = [file.with_name(f"{file.stem}-cutout{suffix}") for file in files]
-    elif len(files) > 1 or out.endswith(("/", os.sep)) or os.path.isdir(out):
-        stems = [file.stem for file in files]
-        # Two pictures that differ in their ending only keep it, so that neither is lost.
-        names = [f.name if stems.count(f.stem) > 1 else f.stem for f in files]
-        paths = [Path(out) / f"{name}{suffix}" for name in names]
-        try:
-            os.makedirs(out, exist_ok=True)
-        except OSError as error:
-            raise WriteError(
-                f"the folder cannot be made ({error.strerror}).", out, "Name another."
-            ) from error
-    else:
-        paths = [Path(out)]
-    taken = {file.resolve() for file in files}
-    for place, path in enumerate(paths):
-        if path.resolve() in taken or path in paths[:place]:
-            raise WriteError(
-                "an input, or another result, would be overwritten.",
-                str(path),
-                "Name another output.",
-            )
-    return [str(path) for path in paths]
+    exports = targets(graph)
+    meant = exports[0] if len(exports) == 1 else only(graph, "export")
+    stem = os.path.splitext(path)[0]
+    return {
+        id: path if id == meant else graph.nodes[id].params["path"] or f"{stem}-{id}.png"
+        for id in dict.fromkeys((meant, *exports))
+    }
+
+
+def renamed(result: Result, names: Mapping[str, str]) -> Result:
+    """Put names of files that users know in the place of others in what a result says."""
+
+    def plain(text: str) -> str:
+        for unknown, known in names.items():
+            text = text.replace(unknown, known)
+        return text
+
+    if result.error is not None:
+        result.error.where, result.error.what = plain(result.error.where), plain(result.error.what)
+    nodes = tuple(replace(node, error=plain(node.error)) for node in result.nodes)
+    return replace(result, input=plain(result.input), nodes=nodes)
 
 
 def targets(graph: Graph) -> tuple[str, ...]:
@@ -275,7 +266,6 @@ def run_one(
         own = edited(graph, source) if edits and source else graph
         bound = bind(own, source, target)
         wanted = tuple(target) if isinstance(target, Mapping) else targets(bound)
-        trust.check_outputs(bound, wanted)
         request = RunRequest(bound, wanted, id=id)
         with _ahead(bound, wanted):
             outcome = engine.run(request, listen, lambda: () if stopped() else None)

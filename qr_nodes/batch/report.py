@@ -6,27 +6,42 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from qr_nodes.batch.one import Result
+from qr_nodes import __version__
+from qr_nodes.batch.one import Result, targets
 from qr_nodes.errors import ParamError, WriteError
+from qr_nodes.graph import Graph
 from qr_nodes.whole import replacing
+
+FORMAT, VERSION = "qr-nodes report", 1
+
+
+def about(graph: Graph, name: str) -> dict[str, Any]:
+    """Return what a report says of a run: the program's version, the graph and its networks."""
+    nodes = [graph.nodes[id] for id in graph.upstream(targets(graph))]
+    used = [node.params[key] for node in nodes if not node.bypass for key in node.spec.models]
+    models = dict.fromkeys(model for value in used for model in value.split("+"))
+    return {"program": __version__, "graph": name, "models": list(models)}
 
 
 class Report:
     """A report that grows by a picture at a time, and appears under its name when it is closed.
 
-    JSON holds {"results": [...], "failed": n, "skipped": n}, each result as `Result.as_json` gives
-    it. CSV has a row per picture, with the seconds of each node in a column of its own.
+    JSON holds {"format": "qr-nodes report", "version": 1, ..., "results": [...], "done": n,
+    "failed": n, "skipped": n, "error": why the run ended early or null}, with what the run is
+    `about`, and each result as `Result.as_json` gives it. CSV has a row per picture, with the
+    seconds of each node in a column of its own. Paths are absolute.
 
     Parameters
     ----------
     path : path, or an open text file
         A name ending in .json or .csv; a file gets JSON.
     nodes : ids of the graph's nodes, in order: the columns of a CSV
+    about : what a JSON report says of the run as a whole
 
     Raises
     ------
@@ -36,8 +51,14 @@ class Report:
         The file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike | TextIO, nodes: Sequence[str] = ()):
+    def __init__(
+        self,
+        path: str | os.PathLike | TextIO,
+        nodes: Sequence[str] = (),
+        about: Mapping[str, Any] | None = None,
+    ):
         self.nodes, self.results, self.failed, self.skipped = list(nodes), 0, 0, 0
+        self.error: str | None = None
         self._target, self._place = None, ExitStack()
         self._csv = None
         if hasattr(path, "write"):
@@ -54,7 +75,9 @@ class Report:
             head = ["input", "output", "did", "seconds", "error", "notes"]
             self._csv.writerow(head + [f"{node} seconds" for node in self.nodes])
         else:
-            self._file.write('{"results": [')
+            head = {"format": FORMAT, "version": VERSION, **(about or {})}
+            self._file.write(json.dumps(head, indent=1, ensure_ascii=False)[:-2])
+            self._file.write(',\n "results": [')
 
     def _open(self, ending: str) -> None:
         try:
@@ -68,7 +91,8 @@ class Report:
     def __enter__(self) -> Report:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, type, error, trace) -> None:
+        self.error = None if error is None else str(error)
         self.close()
 
     def add(self, result: Result) -> None:
@@ -91,8 +115,14 @@ class Report:
         """Complete the report; it appears under its name."""
         try:
             if not self._csv:
-                counts = f'"failed": {self.failed}, "skipped": {self.skipped}'
-                self._file.write(f"\n], {counts}}}\n")
+                tail = {
+                    "done": self.results - self.failed - self.skipped,
+                    "failed": self.failed,
+                    "skipped": self.skipped,
+                    "error": self.error,
+                }
+                self._file.write("\n ],\n" + json.dumps(tail, indent=1, ensure_ascii=False)[2:])
+                self._file.write("\n")
             self._file.flush()
             if self._target is not None:
                 self._file.detach()
@@ -101,12 +131,12 @@ class Report:
             raise self._fault(error) from error
 
     def _row(self, result: Result) -> list:
-        did = "failed" if result.error else "skipped" if result.skipped else "done"
         times = {report.node: report.seconds for report in result.nodes}
+        told = result.as_json()
         return [
-            result.input,
-            "; ".join(result.files.values()) or result.output or "",
-            did,
+            told["input"],
+            "; ".join(told["files"].values()) or told["output"] or "",
+            told["did"],
             round(result.seconds, 4),
             str(result.error or ""),
             " ".join(result.notes),

@@ -151,7 +151,7 @@ def exported(source: Path, ending: str, **params) -> Path:
     graph = Graph.chain("load", "export")
     for name, value in params.items():
         graph = graph.set_param("export", name, value)
-    (result,) = run(graph, source, out)
+    (result,) = run(graph, source, out, overwrite=True)
     assert result.error is None, result.error
     return out
 

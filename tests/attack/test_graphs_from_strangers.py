@@ -207,7 +207,7 @@ def test_nothing_is_replaced_that_only_the_graph_names(path, picture, tmp_path, 
     target.symlink_to(dear) if path == "link.png" else target.write_bytes(b"dear")
     assert main(["run", str(graph)]) == 1
     (said,) = capsys.readouterr().err.splitlines()
-    assert "there already, and only the graph names it. Name the output with -o" in said
+    assert "a file is there that was not made here, or was changed since. Move it" in said
     assert target.read_bytes() == b"dear"
     given = tmp_path / "given.png"
     assert main(["run", str(graph), "-o", str(given)]) == 0 and given.exists()
@@ -215,15 +215,16 @@ def test_nothing_is_replaced_that_only_the_graph_names(path, picture, tmp_path, 
     assert main(["run", str(graph), "--overwrite"]) == 0 and target.read_bytes() != b"dear"
 
 
-def test_what_the_command_line_names_is_replaced(picture, tmp_path):
+def test_what_the_command_line_names_is_not_replaced_either(picture, tmp_path):
     graph = stranger(tmp_path, str(picture), "out.png")
-    out = graph.parent / "out.png"
-    out.write_bytes(b"old")
-    assert main(["run", str(graph), "-o", str(out)]) == 0 and out.read_bytes() != b"old"
-    other = tmp_path / "other.png"
-    other.write_bytes(b"old")
-    assert main(["run", str(graph), "-s", f"export.path={other}"]) == 0
-    assert other.read_bytes() != b"old"
+    for place, how in (
+        (graph.parent / "out.png", ["-o", str(graph.parent / "out.png")]),
+        (tmp_path / "other.png", ["-s", f"export.path={tmp_path / 'other.png'}"]),
+    ):
+        place.write_bytes(b"old")
+        assert main(["run", str(graph), *how]) == 1 and place.read_bytes() == b"old"
+        assert main(["run", str(graph), *how, "--overwrite"]) == 0
+        assert place.read_bytes() != b"old"
 
 
 @pytest.mark.parametrize("way", ["same", "another name", "symbolic link", "hard link"])

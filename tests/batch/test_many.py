@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_what_somebody_changed_is_replaced_only_when_asked(graph, photos, tmp_pa
     (said,) = failures(run(graph, photos, out))
     assert said == (
         f"{out / 'a.png'}: a file is there that was not made here, or was changed since. "
-        "Move it, or run with --overwrite."
+        "Move it, name another output, or run with --overwrite."
     )
     assert (out / "a.png").read_bytes() == b"retouched by hand"
     assert did(run(graph, photos, out, overwrite=True))["a.png"] == "done"
@@ -232,12 +233,13 @@ def test_on_error_stop_stops(graph, photos, tmp_path, draw):
 def test_closing_the_iterator_stops_and_leaves_nothing_half_done(graph, tmp_path, draw, tree):
     for number in range(40):
         draw(tmp_path / "in" / f"{number}.png", number)
+    before = set(threading.enumerate())
     results = run(graph, tmp_path / "in", tmp_path / "out", jobs=2)
     next(results)
     results.close()
     there = tree(tmp_path / "out")
     assert 1 <= len(there) < 40 and os.listdir(tmp_path / "out" / ".qr-nodes" / "parts") == []
-    assert not [t for t in threading.enumerate() if t.name.startswith("qr-nodes")]
+    assert not set(threading.enumerate()) - before
     second = list(run(graph, tmp_path / "in", tmp_path / "out"))
     assert sum(result.skipped for result in second) == len(there) and len(second) == 40
 
@@ -249,6 +251,72 @@ def test_a_folder_is_one_runs_at_a_time(graph, photos, tmp_path):
         list(run(graph, photos, tmp_path / "out"))
     assert len(list(first)) == 3
     assert len(list(run(graph, photos, tmp_path / "out"))) == 4
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_runs_over_files_share_a_folder(graph, tmp_path, draw, folder):
+    files = [draw(tmp_path / "in" / f"{number}.png", number) for number in range(6)]
+    (tmp_path / "out").mkdir()
+    outs = [tmp_path / "out" / ("" if folder else file.name) for file in files]
+    with ThreadPoolExecutor(6) as pool:
+        runs = pool.map(lambda file, out: list(run(graph, file, out)), files, outs)
+        assert [result.error for (result,) in runs] == [None] * 6
+    again = list(run(graph, files, outs[0] if folder else outs))
+    assert len(again) == 6 and all(result.skipped for result in again)
+
+
+def test_a_run_over_files_waits_for_no_run_over_a_folder(graph, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("qr_nodes.batch.ledger.LOCK_TIMEOUT_S", 0.05)
+    first = run(graph, photos, tmp_path / "out", jobs=1)
+    next(first)
+    (said,) = failures(run(graph, photos / "a.png", tmp_path / "out" / "x.png"))
+    assert "another run is writing here. Wait until it is done" in said
+    assert len(list(first)) == 3
+
+
+def test_from_python_the_same_file_is_done_once_and_nobody_elses_is_touched(
+    graph, photos, tmp_path
+):
+    out = tmp_path / "one.png"
+    assert did(run(graph, photos / "a.png", out)) == {"one.png": "done"}
+    assert did(run(graph, photos / "a.png", out)) == {"one.png": "skipped"}
+    assert did(run(graph, photos / "a.png", out, again=True)) == {"one.png": "done"}
+    assert did(run(graph, photos / "trip" / "a.png", out)) == {"one.png": "done"}  # it is ours
+    out.write_bytes(b"retouched by hand")
+    (said,) = failures(run(graph, photos / "a.png", out))
+    assert "was changed since" in said and out.read_bytes() == b"retouched by hand"
+    assert did(run(graph, photos / "a.png", out, overwrite=True)) == {"one.png": "done"}
+
+
+def test_from_python_the_network_is_asked_once(weights, chelsea, tmp_path, monkeypatch):
+    from qr_nodes.inference import session
+
+    Image.fromarray(chelsea).save(tmp_path / "cat.png")
+    asked, predict = [], session.predict
+    monkeypatch.setattr(session, "predict", lambda *a: asked.append(1) or predict(*a))
+    for sigma in (0.0, 3.0):
+        graph = load_graph("portrait").set_param("feather", "sigma", sigma)
+        assert did(run(graph, tmp_path / "cat.png", tmp_path / "cut.png")) == {"cut.png": "done"}
+        asked, before = [], len(asked)
+    assert asked == [] and before == 0
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(graph, tmp_path, draw, tree):
+    files = [draw(tmp_path / folder / "x.png", len(folder)) for folder in ("c1", "c2/deep")]
+    results = list(run(graph, [*files, files[0]], tmp_path / "out"))
+    assert failures(results) == [] and len(results) == 2
+    assert list(tree(tmp_path / "out")) == ["c1/x.png", "c2/deep/x.png"]
+
+
+def test_an_input_is_not_written_over_by_anothers_result(graph, tmp_path, draw):
+    files = [draw(tmp_path / "in" / f"{name}.png", len(name)) for name in ("a", "bb")]
+    before = [file.read_bytes() for file in files]
+    outs = [files[1], tmp_path / "x.png"]
+    (said,) = failures(run(graph, files, outs, overwrite=True))
+    assert "an input would be overwritten" in said
+    (said,) = failures(run(graph, files, [tmp_path / "y.png"] * 2))
+    assert "a.png is written there already" in said
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_a_graph_that_cannot_run_says_so_once(photos, tmp_path):

@@ -132,9 +132,10 @@ def _ours(row: str, options, pictures: dict, out: Path) -> dict[str, float]:
     engine = cli_engine() if options.reuse else Engine(Cache(0))
     seconds: dict[str, float] = {}
     picture, about = next(iter(pictures.items()))
-    list(run(graph, about["path"], out / f"{picture}.png", engine=engine))  # loads the networks
+    how = {"engine": engine, "again": True}
+    list(run(graph, about["path"], out / f"{picture}.png", **how))  # loads the networks
     for picture, about in pictures.items():
-        for result in run(graph, about["path"], out / f"{picture}.png", engine=engine):
+        for result in run(graph, about["path"], out / f"{picture}.png", **how):
             if result.error:
                 raise SystemExit(f"{picture}: {result.error}")
             kinds = {id: node.spec.id for id, node in graph.nodes.items()}

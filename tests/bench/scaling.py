@@ -156,7 +156,7 @@ def chains(megapixels: list[float]) -> None:
         for size in megapixels:
             cv2.imwrite(str(photograph), picture(size)[0][..., ::-1])
             for preset in PRESETS:
-                command = [sys.executable, "-m", "qr_nodes", "run", preset, "--no-cache"]
+                command = [sys.executable, "-m", "qr_nodes", "run", preset, "--no-cache", "--again"]
                 # Through a process of its own: a child's peak begins with its parent's memory.
                 code = (
                     "import os, subprocess, sys; p = subprocess.Popen(sys.argv[1:]);"

@@ -210,7 +210,7 @@ def test_results_in_the_way_are_named_by_the_panels_own_words(begin, tmp_path):
     work = begin()
     assert work.wait()
     row = next(row for row in work.rows if row.picture.place == "a.png")
-    assert row.said.endswith("Move it, or run with 'Overwrite'.")
+    assert row.said.endswith("Move it, name another output, or run with 'Overwrite'.")
     replaced = begin(overwrite=True)
     assert replaced.wait() and replaced.counts["failed"] == 1
 
