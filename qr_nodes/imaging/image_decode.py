@@ -1,8 +1,8 @@
 """Decode picture files of every kind into plain arrays, in the file's own bit depth.
 
-Pillow identifies files and decodes what has 8 bits. OpenCV decodes whole JPEGs (straight into
-an array: 12 MP in 28 ms where Pillow and a copy take 62 ms) and colours of more than 8 bits,
-which Pillow would reduce. HEIC goes through pillow-heif, imported only then.
+Pillow identifies files and decodes what has 8 bits, but for JPEGs (see `image_jpeg`). OpenCV
+decodes colours of more than 8 bits, which Pillow would reduce, and tifffile what TIFFs hold that
+neither knows. HEIC goes through pillow-heif. Each is imported only when it is needed.
 
 State: importing this lifts Pillow's own pixel limit, which cannot be set per call, and silences
 its warnings; `decode` has a limit that is checked before anything is decoded.
@@ -11,9 +11,10 @@ its warnings; `decode` has a limit that is checked before anything is decoded.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import re
 import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -22,7 +23,10 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from qr_nodes.imaging import image_png
 from qr_nodes.imaging.color import to_srgb
+from qr_nodes.imaging.encodings import ADOBE_RGB, Encoding, from_cicp
+from qr_nodes.imaging.image_jpeg import Damaged, decode_jpeg
 
 if TYPE_CHECKING:
     from PIL import TiffImagePlugin
@@ -36,6 +40,7 @@ FORMATS = (
 PAGED = ("PNG", "WEBP", "TIFF", "AVIF", "GIF")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AGAIN = "Copy or export it again."
+COPY = "Copy it again."
 RESAVE = "Save it as an ordinary RGB TIFF or PNG."
 TIFF_EXIF = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
 """TIFF tags that describe the picture rather than the file: texts, Exif and GPS directories."""
@@ -43,7 +48,8 @@ TIFF_EXIF = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
 Image.MAX_IMAGE_PIXELS = None
 # Pillow warns of odd metadata and goes on; what matters to the user is raised or noted here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").addHandler(logging.NullHandler())
+for _library in ("PIL", "tifffile"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 @dataclass
@@ -60,6 +66,7 @@ class Decoded:
     dpi : horizontal and vertical resolution, or None
     exif : EXIF block, or None
     orientation : EXIF orientation of `pixels`, 1 to 8
+    encoding : what the file says of its colours otherwise than by a profile; None for sRGB
     """
 
     pixels: np.ndarray
@@ -69,6 +76,7 @@ class Decoded:
     dpi: tuple | None = None
     exif: bytes | None = None
     orientation: int = 1
+    encoding: Encoding | None = None
 
 
 class Refused(Exception):
@@ -125,7 +133,8 @@ def decode(
         _check_page(page, len(pages), note)
         tags = _tiff_tags(file, pages[page - 1])
         bits, whole = max(tags.get(258, (1,))), 3 not in tags.get(339, (1,))
-        if tags.get(262) in (0, 1, 2) and bits > 8 and not (bits == 32 and whole):
+        alone = tags.get(277, 1) == 1
+        if tags.get(262) in (0, 1, 2) and bits > 8 and not (bits == 32 and whole and alone):
             return _deep_tiff(file, tags, pages[page - 1], page, max_pixels, note)
     return _pillow(file, start, page, scale, max_pixels, note)
 
@@ -201,19 +210,68 @@ def _pillow(file, start, page, scale, max_pixels, note) -> Decoded:
         image.seek(page - 1)
         _check_size(*image.size, max_pixels)
 
-    info, size = image.info, image.size
+    info, size, exif = image.info, image.size, None
     bits = _deep_bits(image.format, start, file) if page == 1 else 8
-    pixels = _by_opencv(file, start, image, bits, scale)
+    pixels = _deep(file, start, image, bits) if bits > 8 else None
+    if pixels is not None and image.format == "PNG":
+        about = image_png.without_pixels(file)
+        info, exif = about.info, about.getexif()
+    if pixels is None and image.format in ("JPEG", "MPO"):
+        pixels = _jpeg(file, image, scale, note)
     if pixels is None:
         if scale < 1:  # JPEG only: decodes to 1/2, 1/4 or 1/8 at a fraction of the cost
-            image.draft(None, tuple(max(1, round(side * scale)) for side in image.size))
+            image.draft(None, _least(image, scale))
         _load(image)
         if bits > 8 and image.mode in ("RGB", "RGBA"):
             note(f"Of the file's {bits} bits per channel, 8 could be read.")
         info = image.info
         pixels = _array(image, note)
-    skipped = image.format == "PNG" and bits > 8 and "exif" not in info
-    return _described(image, pixels, size, info, Image.Exif() if skipped else None)
+    found = _described(image, pixels, size, info, exif)
+    found.encoding = _encoding(image, file, info)
+    return found
+
+
+def _encoding(image: Image.Image, file: BinaryIO, info: dict) -> Encoding | None:
+    """Return what a file says of its colours otherwise than by an ICC profile."""
+    if image.mode in ("CMYK", "LAB"):
+        return None
+    if image.format == "PNG":
+        return image_png.encoding(file)
+    if image.format == "AVIF" and not info.get("icc_profile"):
+        file.seek(0)
+        head = file.read(1 << 16)
+        at = head.find(b"colrnclx") + 8  # ISO/IEC 14496-12, ColourInformationBox
+        if 8 <= at <= len(head) - 4:
+            return from_cicp(*(int.from_bytes(head[at + i : at + i + 2], "big") for i in (0, 2)))
+    if image.format in ("JPEG", "MPO") and not info.get("icc_profile") and info.get("exif"):
+        exif = image.getexif()
+        camera = exif.get_ifd(0x8769)
+        space, related = camera.get(0xA001), exif.get_ifd(0xA005).get(1, "")
+        # 2 stands for it in files of before the standard.
+        if space == 2 or (space == 0xFFFF and str(related).startswith("R03")):
+            return ADOBE_RGB
+    return None
+
+
+def _least(image: Image.Image, scale: float) -> tuple[int, int]:
+    """Return the width and height that a picture must have to be shrunk to a scale."""
+    return tuple(max(1, round(side * scale)) for side in image.size)
+
+
+def _jpeg(file, image: Image.Image, scale: float, note) -> np.ndarray | None:
+    """Decode a JPEG, or None for one that Pillow must; raises Refused for what is damaged."""
+    if image.mode not in ("L", "RGB"):
+        return None
+    data = _bytes(file)
+    least = _least(image, scale)[::-1] if scale < 1 else None
+    try:
+        return decode_jpeg(data, image.mode == "L", least, note)
+    except Damaged as error:
+        cut = Image.open(io.BytesIO(error.sound), formats=["JPEG"])
+        with contextlib.suppress(OSError):
+            cut.load()
+        what, hint = ("the file ends early", COPY) if error.cut else ("its data are damaged", AGAIN)
+        raise Refused(f"{what}{_so_far(cut)}.", hint) from error
 
 
 def decoded_pillow(image: Image.Image, note: Callable[[str], None]) -> Decoded:
@@ -265,11 +323,14 @@ def _load(image: Image.Image) -> None:
     except OSError as error:
         if "truncated" not in str(error):
             raise
-        box = image.im.getbbox() if image.im else None
-        # Rows not decoded are black. BMP and TGA fill from the bottom.
-        share = 100 * (box[3] - box[1]) // image.im.size[1] if box else 0
-        there = f", after {share} % of its rows" if box else ""
-        raise Refused(f"the file ends early{there}.", "Copy it again.") from error
+        raise Refused(f"the file ends early{_so_far(image)}.", COPY) from error
+
+
+def _so_far(image: Image.Image) -> str:
+    """Return how much of a picture was decoded, in words, or "" if nobody knows."""
+    box = image.im.getbbox() if image.im else None
+    # Rows not decoded are black. BMP and TGA fill from the bottom.
+    return f", after {100 * (box[3] - box[1]) // image.im.size[1]} % of its rows" if box else ""
 
 
 def _array(image: Image.Image, note: Callable[[str], None]) -> np.ndarray:
@@ -311,10 +372,13 @@ def _deep_bits(format: str, start: bytes, file: BinaryIO) -> int:
     """Give the bits per channel of colours that Pillow would reduce to 8; 8 for all else."""
     if format == "PNG":
         return 16 if start[24] == 16 and start[25] in (2, 4, 6) else 8
-    if format not in ("AVIF", "JPEG2000"):
+    if format not in ("AVIF", "JPEG2000", "PPM"):
         return 8
     file.seek(0)
     head = file.read(1 << 14)
+    if format == "PPM":  # P6, width, height, largest value; other kinds Pillow keeps whole
+        words = re.sub(rb"#[^\n]*", b"", head).split(maxsplit=4)
+        return int(words[3]).bit_length() if words[0] == b"P6" and words[3].isdigit() else 8
     if format == "AVIF":  # AV1 codec configuration box: high_bitdepth, twelve_bit
         at = head.find(b"av1C")
         flags = head[at + 6] if 0 < at < len(head) - 6 else 0
@@ -324,37 +388,17 @@ def _deep_bits(format: str, start: bytes, file: BinaryIO) -> int:
     return (depth & 0x7F) + 1 if channels > 1 else 8
 
 
-def _by_opencv(file, start: bytes, image: Image.Image, bits: int, scale: float):
-    """Decode what OpenCV does better than Pillow; None for all else, and for damaged files."""
-    if bits > 8:
-        data = _bytes(file)
-        if image.format == "PNG" and not _png_intact(data):
-            return None  # then Pillow finds out how much is there; libpng would go on
-        pixels = _rgb(_opencv(cv2.imdecode, data, cv2.IMREAD_UNCHANGED))
-        if pixels is None or pixels.dtype != np.uint16:
-            return None
-        if image.format == "PNG" and start[25] == 4:
-            return np.ascontiguousarray(pixels[..., ::3])  # grey and alpha
-        return pixels if bits == 16 else _stretched(pixels, bits)
-    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB") and scale == 1:
-        data = _bytes(file)
-        if data.endswith(b"\xff\xd9"):
-            kind = cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
-            return _opencv(cv2.imdecode, data, kind | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None
-
-
-def _png_intact(data: bytes) -> bool:
-    """Say whether every chunk up to the last is there and has the right checksum."""
-    at, view = 8, memoryview(data)
-    while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(view[at : at + 4], "big")
-        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
-            return False
-        if view[at + 4 : at + 8] == b"IEND":
-            return True
-        at = end + 4
-    return False
+def _deep(file, start: bytes, image: Image.Image, bits: int) -> np.ndarray | None:
+    """Decode colours of more than 8 bits; None for damaged files, of which Pillow says more."""
+    data = _bytes(file)
+    if image.format == "PNG" and not image_png.is_intact(data):
+        return None  # libpng would go on
+    pixels = _rgb(_opencv(cv2.imdecode, data, cv2.IMREAD_UNCHANGED))
+    if pixels is None or pixels.dtype != np.uint16:
+        return None
+    if image.format == "PNG" and start[25] == 4:
+        return np.ascontiguousarray(pixels[..., ::3])  # grey and alpha
+    return pixels if bits == 16 else _stretched(pixels, bits)
 
 
 def _bytes(file: BinaryIO) -> bytes:
@@ -424,21 +468,33 @@ def _deep_tiff(file, tags, offset: int, page: int, max_pixels: float, note) -> D
     """Decode grey, RGB or RGBA of 16 bits or floating point."""
     width, height, samples = tags[256], tags[257], tags.get(277, 1)
     _check_size(width, height, max_pixels)
-    # OpenCV would give wrong pixels for these, not an error.
-    if samples not in (1, 3, 4) or (samples > 1 and tags.get(284, 1) != 1):
-        raise Refused("this arrangement of deep channels is not read.", RESAVE)
-    flags = cv2.IMREAD_UNCHANGED
-    _, pages = _opencv(cv2.imdecodemulti, _bytes(file), flags, None, (page - 1, page))
-    pixels = _rgb(pages[0]) if pages else None
+    kind, bits, orientation = max(tags.get(339, (1,))), max(tags.get(258, (1,))), 1
+    if kind == 2 or (kind == 1 and bits == 32):
+        sign = "signed " if kind == 2 else ""
+        raise Refused(f"its {sign}{bits}-bit whole numbers have no known white.", RESAVE)
+    if samples > 4:
+        raise Refused(f"its {samples} channels are not read.", RESAVE)
+    # Of halves, grey with alpha and channels one after the other OpenCV would give wrong pixels.
+    half, apart = kind == 3 and bits == 16, samples > 1 and tags.get(284, 1) != 1
+    if half or apart or samples == 2:
+        pixels, orientation = _by_tifffile(file, page), tags.get(274, 1)
+    else:
+        data, flags = _bytes(file), cv2.IMREAD_UNCHANGED
+        _, pages = _opencv(cv2.imdecodemulti, data, flags, None, (page - 1, page))
+        pixels = _rgb(pages[0]) if pages else None
     if pixels is None or pixels.dtype not in (np.uint16, np.float32):
         raise Refused("its pixels are damaged or of a kind that is not read.", RESAVE)
     if pixels.dtype == np.float32:
         pixels = unit_floats(pixels, note)
     if tags[262] == 0:  # white is zero
         pixels = (65535 if pixels.dtype == np.uint16 else 1) - pixels
-    meaning = tags.get(338, (0,))[0]  # of the fourth channel: 1 premultiplied alpha, 2 straight
-    if samples == 4:
-        pixels = _straight(pixels) if meaning == 1 else pixels if meaning == 2 else pixels[..., :3]
+    meaning = tags.get(338, (0,))[
+        0
+    ]  # of a channel beyond colour: 1 premultiplied alpha, 2 straight
+    if samples in (2, 4):
+        pixels = _straight(pixels) if meaning == 1 else pixels
+        pixels = pixels if meaning in (1, 2) else pixels[..., :-1]
+        pixels = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     per_inch = {2: 1.0, 3: 2.54}.get(tags.get(296, 2))
     dpi = tuple(float(tags[tag]) * per_inch for tag in (282, 283) if tag in tags and per_inch)
     exif = Image.Exif()
@@ -446,20 +502,36 @@ def _deep_tiff(file, tags, offset: int, page: int, max_pixels: float, note) -> D
     head = file.read(4)
     exif.endian, exif.bigtiff = "<" if head[:2] == b"II" else ">", 43 in head[2:]
     exif.load_from_fp(file, offset)
-    # OpenCV has obeyed the orientation, so the size is that of its pixels.
+    # OpenCV obeys the orientation, so the size is that of its pixels.
     size = (pixels.shape[1], pixels.shape[0])
     icc = _profile({"icc_profile": tags[34675]} if 34675 in tags else {})
-    return Decoded(pixels, "TIFF", size, icc, dpi or None, _tiff_exif(exif))
+    return Decoded(pixels, "TIFF", size, icc, dpi or None, _tiff_exif(exif), orientation)
+
+
+def _by_tifffile(file, page: int) -> np.ndarray:
+    """Decode a page of a TIFF as it lies, floating point as float32; raises Refused."""
+    import tifffile
+
+    file.seek(0)
+    try:
+        with tifffile.TiffFile(file) as pages:
+            found = pages.pages[page - 1]
+            pixels = found.asarray()
+            if found.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+                pixels = np.moveaxis(pixels, 0, -1)
+    except Exception as error:  # whatever it raises of a compression or of damaged bytes
+        raise Refused("its deep channels cannot be decoded.", RESAVE) from error
+    return np.ascontiguousarray(pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels)
 
 
 def _straight(pixels: np.ndarray) -> np.ndarray:
     """Divide premultiplied colours by their alpha; clear ones become black."""
-    full = np.float32(65535 if pixels.dtype == np.uint16 else 1)
-    alpha = pixels[..., 3:].astype(np.float32)
-    color = np.minimum(pixels[..., :3] * (full / np.maximum(alpha, full * 1e-6)), full)
-    if pixels.dtype == np.uint16:
-        color = np.rint(color)
-    return np.dstack([color.astype(pixels.dtype), pixels[..., 3]])
+    whole = pixels.dtype != np.float32
+    full = np.float32(np.iinfo(pixels.dtype).max if whole else 1)
+    alpha = pixels[..., -1:].astype(np.float32)
+    color = np.minimum(pixels[..., :-1] * (full / np.maximum(alpha, full * 1e-6)), full)
+    color = np.rint(color) if whole else color
+    return np.dstack([color.astype(pixels.dtype), pixels[..., -1]])
 
 
 def _tiff_exif(exif: Image.Exif) -> bytes | None:
@@ -477,7 +549,9 @@ def _heif(file, page: int, max_pixels: float, note) -> Decoded:
 
     heif = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
     _check_page(page, len(heif), note)
-    image = heif if page == 1 else heif[page - 1]
+    # The first page is the picture that the file is about, wherever it lies.
+    order = sorted(range(len(heif)), key=lambda place: place != heif.primary_index)
+    image = heif[order[page - 1]]
     _check_size(*image.size, max_pixels)
     pixels = np.asarray(image)
     if pixels.dtype == np.uint16:  # 10 or 12 bits, at the upper end of 16
@@ -487,4 +561,7 @@ def _heif(file, page: int, max_pixels: float, note) -> Decoded:
         pixels = _straight(pixels)
     # Its decoder applies rotation and mirroring itself; the EXIF orientation only repeats them.
     info = image.info
-    return Decoded(pixels, "HEIF", image.size, _profile(info), exif=info.get("exif"))
+    found = Decoded(pixels, "HEIF", image.size, _profile(info), exif=info.get("exif"))
+    if not found.icc and (told := info.get("nclx_profile")):
+        found.encoding = from_cicp(told["color_primaries"], told["transfer_characteristics"])
+    return found

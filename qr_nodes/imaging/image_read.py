@@ -17,6 +17,7 @@ from PIL import Image
 
 from qr_nodes.errors import ReadError
 from qr_nodes.imaging.color import profile_fault
+from qr_nodes.imaging.encodings import brought_in
 from qr_nodes.imaging.image_decode import AGAIN, Decoded, Refused, decode, measure, most_bytes
 from qr_nodes.pipes import drained
 from qr_nodes.types import Cutout, Source, opaque
@@ -156,6 +157,8 @@ def cutout_of(
     if icc is not None and (fault := profile_fault(icc, "L" if grey else "RGB")):
         note(f"{fault}, so it was left out.")
         icc = None
+    if icc is None and picture.encoding is not None:
+        color, icc = brought_in(color, picture.encoding, grey, note)
     source = Source(
         name=name,
         format=picture.format,

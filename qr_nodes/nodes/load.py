@@ -23,7 +23,9 @@ def load(
     Parameters
     ----------
     path : str
-        The picture: JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP, JPEG 2000 and others.
+        The picture: JPEG, PNG, WebP, TIFF, AVIF, HEIC, GIF, BMP, JPEG 2000 and others. Colours
+        that it tells by CICP, gamma or chromaticities get a profile that says the same; linear
+        light and HDR are encoded as sRGB.
     page : int
         Which page of a TIFF, or frame of an animation.
     max_pixels : float

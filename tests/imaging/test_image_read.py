@@ -226,10 +226,88 @@ def test_float_tiff_is_read_as_float_and_cut_to_0_and_1(channels):
     assert "brought to 0 and 1" in notes[0]
 
 
-def test_deep_channels_in_separate_planes_are_refused_not_misread():
+def test_deep_channels_in_separate_planes():
     data = tiff(np.moveaxis(DEEP[..., :3], -1, 0), photometric="rgb", planarconfig="separate")
-    with pytest.raises(ReadError, match=r"arrangement of deep channels.*ordinary RGB TIFF"):
-        read_image(data)
+    check(read_image(data), DEEP[..., :3])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_halves_are_read_as_they_are(channels):
+    half = (DEEP[..., :channels] / 65535).astype(np.float16)
+    kind = "minisblack" if channels == 1 else "rgb"
+    more = {"extrasamples": ["unassalpha"]} if channels == 4 else {}
+    cutout = read_image(tiff(half.squeeze(), photometric=kind, **more))
+    color = np.dstack([half] * 3) if channels == 1 else half[..., :3]
+    alpha = half[..., 3].astype(np.float32) if channels == 4 else None
+    check(cutout, color.astype(np.float32), alpha)
+
+
+def test_grey_of_16_bits_with_alpha_in_a_tiff():
+    how = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}
+    data = tiff(DEEP[..., :2], **how, extratags=[(274, 3, 1, 6, True)])
+    cutout = read_image(data)
+    assert cutout.source.grey
+    color = np.rot90(np.dstack([DEEP[..., 0]] * 3), -1)
+    check(cutout, color, np.rot90(DEEP[..., 1] / np.float32(65535), -1))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said"), [(np.int16, "signed 16-bit"), (np.uint32, "32-bit"), (np.int32, "signed 32")]
+)
+def test_whole_numbers_without_a_known_white_are_said(dtype, said):
+    pixels = (DEEP[..., :3] // 3).astype(dtype)
+    with pytest.raises(ReadError, match=f"its {said}.* have no known white"):
+        read_image(tiff(pixels, photometric="rgb"))
+    assert read_image(tiff(DEEP[..., :3], photometric="rgb")).color.dtype == np.uint16
+
+
+def test_ppm_of_16_bits_stays_16_bits():
+    data = b"P6\n# a comment\n%d %d\n65535\n" % (W, H) + DEEP[..., :3].astype(">u2").tobytes()
+    check(read_image(data), DEEP[..., :3])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_premultiplied_colours_of_every_depth_give_the_straight_picture(dtype):
+    from qr_nodes.imaging.image_decode import _straight
+
+    full = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    ramp = np.linspace(0.2, 1, 40)[None] * np.linspace(0.3, 1, 30)[:, None]
+    straight, alpha = np.dstack([ramp, 1 - ramp, ramp**2]), np.sqrt(ramp)
+    stored = np.dstack([straight * alpha[..., None], alpha]) * full
+    stored = (stored if dtype == np.float32 else np.rint(stored)).astype(dtype)
+    found = _straight(stored)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found[..., 3], stored[..., 3])
+    step = 0 if dtype == np.float32 else 0.5 / alpha[..., None] + 0.5
+    assert (np.abs(found[..., :3].astype(float) - straight * full) <= 1e-4 * full + 3 * step).all()
+
+
+def test_a_heic_with_premultiplied_alpha_is_not_black():
+    straight = np.full((64, 64, 4), (200, 120, 40, 128), np.uint8)
+    stored = straight.copy()
+    stored[..., :3] = np.rint(straight[..., :3] * (128 / 255))
+    import pillow_heif
+
+    heif, out = pillow_heif.from_bytes("RGBA;premultiplied".partition(";")[0], (64, 64),
+        stored.tobytes()), io.BytesIO()  # fmt: skip
+    heif.premultiplied_alpha = True
+    heif.save(out, quality=-1, chroma=444)
+    cutout = read_image(out.getvalue())
+    if not pillow_heif.open_heif(io.BytesIO(out.getvalue())).premultiplied_alpha:
+        pytest.fail("the file does not say that its colours are premultiplied")
+    assert np.abs(cutout.color.astype(int) - (200, 120, 40)).max() <= 6
+
+
+def test_pages_of_a_heic_are_counted_from_the_one_that_it_is_about():
+    import pillow_heif
+
+    heif = pillow_heif.from_pillow(Image.new("RGB", (64, 64), "red"))
+    heif.add_from_pillow(Image.new("RGB", (64, 64), "lime"))
+    heif.add_from_pillow(Image.new("RGB", (64, 64), "blue"))
+    out = io.BytesIO()
+    heif.save(out, quality=90, primary_index=1)
+    shown = [read_image(out.getvalue(), page=page).color[32, 32].argmax() for page in (1, 2, 3)]
+    assert shown == [1, 0, 2]
 
 
 def test_whole_numbers_of_32_bits():
@@ -493,6 +571,46 @@ def test_a_file_that_ends_early_says_how_much_is_there(format):
     data = saved(noisy, format)
     with pytest.raises(ReadError, match=r"the file ends early, after (4|5)\d % of its rows\. Copy"):
         read_image(data[: len(data) // 2], name="harbour.jpg")
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_jpeg_that_lacks_its_last_marker_only_is_a_picture_with_a_note(grey):
+    data, notes = saved(Image.fromarray(SMOOTH), "JPEG", "L" if grey else "RGB", quality=95), []
+    whole = read_image(data)
+    for ends in (data[:-2], data[:-2] + bytes(4096)):
+        notes.clear()
+        np.testing.assert_array_equal(read_image(ends, note=notes.append).color, whole.color)
+        assert notes == ["The file's end is missing; all rows are there."]
+    small = read_image(data[:-2], scale=0.3, note=notes.append)
+    assert len(notes) == 2 and small.shape[0] < H
+
+
+def test_half_a_jpeg_with_an_end_marker_is_no_picture():
+    noisy = RNG.integers(1, 256, (400, 300, 3), np.uint8)
+    data = saved(noisy, "JPEG")
+    for scale in (1.0, 0.25):
+        with pytest.raises(ReadError, match=r"its data are damaged, after (4|5)\d % of its rows"):
+            read_image(data[: len(data) // 2] + b"\xff\xd9", name="harbour.jpg", scale=scale)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.7])
+def test_zeros_in_the_middle_of_a_jpeg_are_said_wherever_they_stand(part):
+    noisy = RNG.integers(1, 256, (400, 300, 3), np.uint8)
+    data = bytearray(saved(noisy, "JPEG", quality=90))
+    at = int(len(data) * part)
+    data[at : at + 200] = bytes(200)
+    share = int(part * 10)
+    with pytest.raises(ReadError, match=rf"damaged, after ({share - 1}|{share})\d % of its rows"):
+        read_image(bytes(data), name="harbour.jpg")
+
+
+@pytest.mark.parametrize("how", [{}, {"optimize": True}, {"progressive": True}])
+def test_flat_jpegs_whose_data_are_zeros_are_no_damage(how):
+    notes = []
+    cutout = read_image(
+        saved(np.full((800, 800, 3), 255, np.uint8), "JPEG", **how), note=notes.append
+    )
+    assert cutout.color.min() == 255 and not notes
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
