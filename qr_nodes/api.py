@@ -195,11 +195,15 @@ def run(
         _check_kind(picture)
     if on_error not in ("skip", "stop"):
         raise ParamError(f"{on_error!r} cannot be used.", "on_error", "Use skip or stop.")
-    if not any(map(_is_folder, given)):
+    files, folders = all(map(_is_path, given)), any(map(_is_folder, given))
+    if folders and not files:
+        what = "a folder and pictures in memory are given at once."
+        raise ParamError(what, "pictures", "Call it once for each.")
+    if not folders:
         outputs = _targets(given, outputs)
-        if not engine and (jobs or 1) == 1:
+        if not engine and (not files or (jobs or 1) == 1):
             engine = _engine(cache, os.fspath(resources.cache_folder("networks")))
-    if not all(map(_is_path, given)):
+    if not files:
         how = {"again": again, "overwrite": overwrite, "edits": edits, "beside": beside}
         how |= {"engine": engine, "emit": emit}
         return _one_by_one(found, given, outputs, format, on_error, how)
@@ -281,6 +285,8 @@ def _reader(held: list) -> tuple[Callable[..., Cutout], str]:
         digest.update(repr((array.shape, array.dtype)).encode())
         opaque = array.strides == (0, 0)
         digest.update(array[:1, :1].tobytes() if opaque else np.ascontiguousarray(array).data)
+    known = cutout.source
+    digest.update(repr((known.icc, known.dpi, known.exif)).encode())
 
     def give(*, path: str, page: int, max_pixels: float, job: Job) -> Cutout:
         for note in notes:

@@ -1,10 +1,14 @@
-"""A graph run from bytes to bytes: its Load and Export touch no file and know no path."""
+"""A graph run from bytes to bytes: its Load and Export touch no file and know no path.
+
+State: `_runs`, which counts the graphs that were made so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
+from itertools import count
 from typing import Any, BinaryIO
 
 from qr_nodes.batch import only
@@ -13,6 +17,8 @@ from qr_nodes.errors import Cancelled, ParamError, QrNodesError, ReadError
 from qr_nodes.graph import Graph
 from qr_nodes.node import Job, Param
 from qr_nodes.types import Cutout
+
+_runs = count()
 
 OURS = ("file", "save", "model", "device")
 """Kinds of parameters that name something of this machine's: never a stranger's to set."""
@@ -94,13 +100,14 @@ class Prepared:
 def bound(prepared: Prepared, read: Callable, write: Callable | None, mark: str) -> Graph:
     """Return the graph with `read` in Load's place and, unless it is None, `write` in Export's.
 
-    Both take what those nodes take. `mark` stands for the picture's content in their keys.
+    Both take what those nodes take. `mark` stands for the picture's content in Load's key; Export's
+    is another each time, so that it is run on an engine that keeps results as well.
     """
-    graph = prepared.graph
-    for node, fn in ((prepared.load, read), (prepared.export, write)):
+    graph, own_mark = prepared.graph, f"run {next(_runs)}"
+    for node, fn, told in ((prepared.load, read, mark), (prepared.export, write, own_mark)):
         if fn is not None:
             own = graph.nodes[node].spec
-            spec = replace(own, fn=fn, outside=lambda params: mark, check=None)
+            spec = replace(own, fn=fn, outside=lambda params, told=told: told, check=None)
             graph = graph.change(node, spec=spec)
     return graph
 

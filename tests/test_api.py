@@ -14,6 +14,8 @@ from PIL import Image
 
 import qr_nodes
 from qr_nodes import Graph, QrNodesError, remove, run
+from qr_nodes.cache import Cache
+from qr_nodes.engine import Engine
 
 PLAIN = Graph.chain("load", "feather", "export")
 """Needs no network: a picture's own alpha."""
@@ -182,6 +184,7 @@ REFUSED = [
     (lambda: remove(["a.jpg", "b.jpg"], ["c.png"]), "2 pictures and 1 outputs are given. Name one"),
     (lambda: run("quick", ["a.jpg"], ["c", "d"]), "1 pictures and 2 outputs are given"),
     (lambda: remove([rgba(), rgba()], "out/"), "pictures in memory have no names"),
+    (lambda: remove([rgba(), "."]), "a folder and pictures in memory are given at once"),
     (lambda: remove(rgba(), set={"feather.sigma": 2}), "feather: there is no such node"),
     (lambda: remove(rgba(), set={"sigma": 2}), "'sigma' sets nothing"),
     (lambda: run("quick", rgba(), on_error="halt"), "on_error: 'halt' cannot be used"),
@@ -230,6 +233,16 @@ def test_an_engine_that_is_shared_keeps_no_picture():
     del given
     gc.collect()
     assert seen() is None
+
+
+def test_an_engine_of_ones_own_that_keeps_results_gives_them_each_time():
+    engine = Engine(Cache(1 << 28))
+    try:
+        (first,), (again,) = (run(PLAIN, rgba(), engine=engine) for _ in range(2))
+    finally:
+        engine.close()
+    np.testing.assert_array_equal(first.picture, again.picture)
+    assert [report.did for report in again.nodes] == ["reused", "ran"]
 
 
 def test_dir_shows_what_there_is_and_importing_it_loads_nothing():
