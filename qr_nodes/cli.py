@@ -338,14 +338,15 @@ def _streams(graph, pictures, output: str | None, suffix: str) -> Iterator[tuple
 def check(graph: str) -> int:
     """Check a .qrgraph file: every fault gets a line with its node and what to do.
 
-    Files in the graph's folder count: what it reads must be there, what it writes must be possible.
+    All that can be known before it runs, names that nobody reads among it. Files in the graph's
+    folder count: what it reads must be there and of fitting sizes, what it writes be possible.
     """
-    from qr_nodes import trust
+    from qr_nodes import preflight
     from qr_nodes.qrgraph import find_file, inspect
 
     found, faults = inspect(graph)
     path = find_file(graph)
-    file, more = path.name, found.problems() + trust.broken(found, path.parent)
+    file, more = path.name, preflight.faults(found, path.parent)
     lines = [str(fault) for fault in faults] + [f"{file}: {fault}" for fault in more]
     for line in dict.fromkeys(lines):
         say(line)

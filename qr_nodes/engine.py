@@ -254,7 +254,7 @@ class _Run:
                 faults[id] = ReadError(what, f"{id}.{name}", hint)
             elif node.spec.check is not None:
                 try:
-                    node.spec.check(node.params)
+                    node.spec.check(node.params, self.request.graph.linked(id))
                 except QrNodesError as fault:
                     faults.setdefault(id, fault.at_node(id))
         for id, step in self.steps.items():

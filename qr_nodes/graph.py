@@ -217,6 +217,10 @@ class Graph:
         self._through.update(dict.fromkeys(seen, link))
         return link
 
+    def linked(self, id: str) -> set[str]:
+        """Return the names of a node's inputs that something comes to."""
+        return {name for name in self.nodes[id].spec.inputs if self.source(id, name) is not None}
+
     def stand_in(self, id: str) -> str | None:
         """Give the node whose outputs are to be shown for `id`: itself unless bypassed."""
         node = self.node(id)

@@ -12,7 +12,7 @@ import inspect
 import math
 import re
 import types as pytypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -22,6 +22,8 @@ import msgspec
 from qr_nodes.errors import ParamError, misfit, suggest
 from qr_nodes.types import Cutout, Mask, Written
 
+Size = tuple[int, int]
+"""Height and width, px."""
 SOCKETS = {"cutout": Cutout, "mask": Mask, "file": Written}
 
 
@@ -229,7 +231,10 @@ class NodeSpec:
     resumes : starts from what it gave the last time (`Job.before`)
     ahead : gets ready, from the parameters, what needs none of the inputs (loads a network) while
         these are still being computed. What goes wrong in it, the node itself meets again
-    check : raises what its parameters alone rule out, before any of the inputs is computed
+    check : raises what its parameters, and the names of its linked inputs, rule out, before any
+        of the inputs is computed
+    size : gives, from the parameters and the inputs' sizes, height and width of what comes out, or
+        None if only pixels tell. Without it all inputs have one size, which comes out
     provider : who brings the node if not the program itself: "own", or a package with its version
     source : what tells that provider's code from other code under the same name and version
     """
@@ -248,7 +253,8 @@ class NodeSpec:
     reach: Callable[..., int | None] | None = None
     resumes: bool = False
     ahead: Callable[[Mapping[str, Any]], None] | None = None
-    check: Callable[[Mapping[str, Any]], None] | None = None
+    check: Callable[[Mapping[str, Any], Collection[str]], None] | None = None
+    size: Callable[[Mapping[str, Any], Mapping[str, Size | None]], Size | None] | None = None
     takes_job: bool = False
     provider: str = ""
     source: str = ""
@@ -315,7 +321,8 @@ def node(
     reach: Callable[..., int | None] | None = None,
     resumes: bool = False,
     ahead: Callable[[Mapping[str, Any]], None] | None = None,
-    check: Callable[[Mapping[str, Any]], None] | None = None,
+    check: Callable[[Mapping[str, Any], Collection[str]], None] | None = None,
+    size: Callable[[Mapping[str, Any], Mapping[str, Size | None]], Size | None] | None = None,
 ) -> Callable[[Callable], Callable]:
     """Read a function's signature into a `NodeSpec`; the function behaves as before.
 
@@ -325,7 +332,7 @@ def node(
         As shown in menus.
     version : int
         Raise it whenever the same inputs would give other pixels.
-    full_scale, outside, reach, resumes, ahead, check
+    full_scale, outside, reach, resumes, ahead, check, size
         See `NodeSpec`.
     """
     more = {
@@ -335,6 +342,7 @@ def node(
         "resumes": resumes,
         "ahead": ahead,
         "check": check,
+        "size": size,
     }
 
     def read(fn: Callable) -> Callable:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qr_nodes.errors import ModelError, QrNodesError, ReadError, WriteError
+from qr_nodes.errors import ModelError, WriteError
 from qr_nodes.graph import Graph, Node
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def outside(graph: Graph, folder: str | os.PathLike | None) -> dict[str, str]:
     for node in graph.nodes.values():
         for name in node.spec.reads:
             path, raised = node.params[name], _raised(node)
-            if path and (raised or folder is None or not _within(path, folder)):
+            if path and (raised or folder is None or not within(path, folder)):
                 found[path] = _mark(path, raised)
     return found
 
@@ -49,7 +49,7 @@ def _raised(node: Node) -> dict[str, float]:
     }
 
 
-def _within(path: str, folder: str | os.PathLike) -> bool:
+def within(path: str, folder: str | os.PathLike) -> bool:
     """Say whether a file lies in a folder, links followed.
 
     Names are compared first: to look at a path may mean to call another machine.
@@ -101,30 +101,6 @@ def replaced(graph: Graph, targets: Iterable[str]) -> dict[str, str]:
         for id, path in outputs(graph, targets).items()
         if graph.nodes[id].params.get("overwrite", True) and os.path.lexists(path)
     }
-
-
-def broken(graph: Graph, folder: str | os.PathLike) -> list[QrNodesError]:
-    """List what a graph reads in `folder` and is not there, and what it could not write there.
-
-    Files elsewhere are not looked at.
-    """
-    faults: list[QrNodesError] = []
-    for id, node in graph.nodes.items():
-        if node.bypass:
-            continue
-        for name in node.spec.reads:
-            path = node.params[name]
-            if path and _within(path, folder) and not os.path.exists(path):
-                faults.append(
-                    ReadError("there is no such file.", f"{id}: {path}", "Check the name.")
-                )
-        saved = outputs(graph, [id]).values()
-        if node.spec.check is not None and saved and all(_within(path, folder) for path in saved):
-            try:
-                node.spec.check(node.params)
-            except QrNodesError as fault:
-                faults.append(fault.at_node(id))
-    return faults
 
 
 def check_outputs(graph: Graph, targets: Iterable[str]) -> None:

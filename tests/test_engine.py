@@ -58,7 +58,7 @@ def test_undo_redo_and_going_back_to_a_value_execute_nothing(stubs, engine):
 
 
 def test_what_its_parameters_rule_out_fails_a_node_before_anything_runs(stubs, engine):
-    def check(params):
+    def check(params, linked):
         if params["amount"] > 5:
             raise ParamError("it is too much.", "amount", "Use less.")
 

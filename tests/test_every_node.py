@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from qr_nodes.errors import Cancelled, ParamError, QrNodesError
+from qr_nodes.errors import Cancelled, ParamError, QrNodesError, SocketError
+from qr_nodes.graph import Node
 from qr_nodes.imaging.resample import shrink
 from qr_nodes.node import Before, Job, Param
 from qr_nodes.nodes import all_specs
 from qr_nodes.patch import redone
+from qr_nodes.preflight import output_size
 from qr_nodes.types import Cutout, Mask, Source, Stroke, Written, opaque
 
 PROBES = {
@@ -140,9 +142,20 @@ def call(tmp_path):
         found = {name: getattr(output, name) if several else output for name in spec.outputs}
         for name, kind in spec.outputs.items():
             check_output(found[name], kind, given)
+        if "file" not in spec.outputs and (job is None or job.scale == 1):
+            size = declared_size(spec, given, settings, tmp_path)
+            assert size in (None, *(value.shape for value in found.values()))
+            assert size is not None or spec.id == "crop_to_subject" or settings.get("page", 1) > 1
         return found
 
     return call
+
+
+def declared_size(spec, given, settings, folder="."):
+    """Give the size that is known of what a node gives, before it runs."""
+    values = {name: value for name, value in settings.items() if name in spec.params}
+    sizes = {name: given[name].shape if name in given else None for name in spec.inputs}
+    return output_size(Node(spec, spec.defaults | values), sizes, folder)
 
 
 def check_output(value, kind, given):
@@ -543,3 +556,20 @@ def test_titles_differ():
 def test_masks_are_one_of_the_sockets():
     kinds = {kind for spec in SPECS for kind in (*spec.inputs.values(), *spec.outputs.values())}
     assert kinds <= {Cutout, Mask, Written}
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if len(s.inputs) > 1], ids=lambda spec: spec.id)
+def test_sizes_that_do_not_fit_are_known_before_it_runs(spec):
+    for name in list(spec.inputs)[1:]:
+        given = inputs_for(spec, scene(37, 53))
+        other = scene(41, 53)
+        given[name] = other if spec.inputs[name] is Cutout else other.alpha
+        said = []
+        known = functools.partial(declared_size, spec, given, {})
+        for attempt in (known, functools.partial(spec.fn, **given)):
+            try:
+                attempt()
+            except SocketError as fault:
+                said.append(fault.where)
+        assert said in ([], [f"{spec.id}.{name}"] * 2)
+        assert bool(said) == (spec.inputs[name] is Mask)

@@ -173,9 +173,9 @@ def names_file(graph: Graph, path: str) -> dict[str, str]:
     Raises
     ------
     GraphError
-        There is no telling which Export is meant.
+        There is no Export, or no telling which is meant.
     """
-    exports = targets(graph)
+    exports = [id for id in targets(graph) if graph.nodes[id].spec.writes]
     meant = exports[0] if len(exports) == 1 else only(graph, "export")
     stem = os.path.splitext(path)[0]
     return {

@@ -148,10 +148,10 @@ def most_bytes(max_pixels: float) -> float:
 
 
 def measure(file: BinaryIO) -> tuple[int, int, int]:
-    """Give width and height in px and bytes per channel of a picture, from its header alone.
+    """Return width and height in px and bytes per channel of a picture, from its header alone.
 
-    Of a file with several pages the first is measured. Damaged files raise what their decoder
-    raises.
+    They are those of the upright picture. Of a file with several pages the first is measured.
+    Damaged files raise what their decoder raises.
     """
     start = file.read(64)
     file.seek(0)
@@ -162,9 +162,17 @@ def measure(file: BinaryIO) -> tuple[int, int, int]:
         return *heif.size, 1 if heif.info.get("bit_depth", 8) <= 8 else 2
     if _is_tiff(start):  # Pillow knows not every depth
         tags = _tiff_tags(file, next(iter(_tiff_pages(file)), 0))
-        return int(tags[256]), int(tags[257]), max(1, max(tags.get(258, (8,))) // 8)
+        size = int(tags[256]), int(tags[257])
+        return *_turned(size, tags.get(274, 1)), max(1, max(tags.get(258, (8,))) // 8)
     image = _known(file)
-    return *image.size, 1 if _deep_bits(image.format, start, file) <= 8 else 2
+    exif = Image.Exif()
+    exif.load(image.info.get("exif"))  # what stands before the pixels: `getexif` may load them
+    size = _turned(image.size, exif.get(274, 1))
+    return *size, 1 if _deep_bits(image.format, start, file) <= 8 else 2
+
+
+def _turned(size: tuple[int, int], orientation: object) -> tuple[int, int]:
+    return size[::-1] if orientation in (5, 6, 7, 8) else size
 
 
 def _is_heif(start: bytes) -> bool:

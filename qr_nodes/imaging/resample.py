@@ -267,11 +267,22 @@ def crop(cutout: Cutout, rows: slice, columns: slice) -> Cutout:
 def fitted(
     cutout: Cutout, box: tuple[int, int], fit: Literal["inside", "cover", "stretch"]
 ) -> tuple[Cutout, tuple[int, int]]:
+    """Return the part of a picture that goes into a box, and its size there: see `framed`."""
+    rows, columns, size = framed(cutout.shape, box, fit)
+    whole = (rows.stop - rows.start, columns.stop - columns.start) == cutout.shape
+    return cutout if whole else crop(cutout, rows, columns), size
+
+
+def framed(
+    shape: tuple[int, int],
+    box: tuple[int, int],
+    fit: Literal["inside", "cover", "stretch"],
+) -> tuple[slice, slice, tuple[int, int]]:
     """Say which part of a picture goes into a box, and at what size.
 
     Parameters
     ----------
-    cutout : Cutout
+    shape : height and width of the picture in px
     box : height and width in px
     fit : "inside", "cover" or "stretch"
         Inside keeps all of the picture and may leave part of the box free, cover fills the box
@@ -279,20 +290,20 @@ def fitted(
 
     Returns
     -------
-    cutout : Cutout
+    rows, columns : slices
         The part that is kept.
     size : height and width in px that it is to get
     """
-    (height, width), (box_height, box_width) = cutout.shape, box
+    (height, width), (box_height, box_width) = shape, box
     if fit == "inside":
-        return cutout, shrunk_size(height, width, min(box_height / height, box_width / width))
+        box = shrunk_size(height, width, min(box_height / height, box_width / width))
     if fit == "cover":
         scale = max(box_height / height, box_width / width)
         rows = min(height, max(1, round(box_height / scale)))
         columns = min(width, max(1, round(box_width / scale)))
         top, left = (height - rows) // 2, (width - columns) // 2
-        cutout = crop(cutout, slice(top, top + rows), slice(left, left + columns))
-    return cutout, box
+        return slice(top, top + rows), slice(left, left + columns), box
+    return slice(0, height), slice(0, width), box
 
 
 def _snapped(alpha: np.ndarray) -> np.ndarray:

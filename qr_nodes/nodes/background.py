@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import ImageColor
@@ -15,7 +16,14 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, is_opaque, opaque
 
 
-@node("Background", category="Finish")
+def _check(params: Mapping[str, Any], linked: Collection[str]) -> None:
+    if params["fill"] == "picture" and "picture" not in linked:
+        raise SocketError(
+            "no picture is connected.", "background.picture", "Connect one, or choose a colour."
+        )
+
+
+@node("Background", category="Finish", check=_check, size=lambda params, sizes: sizes["cutout"])
 def background(
     cutout: Cutout,
     picture: Cutout | None = None,
@@ -53,10 +61,7 @@ def background(
     SocketError
         The fill is a picture and none is connected.
     """
-    if fill == "picture" and picture is None:
-        raise SocketError(
-            "no picture is connected.", "background.picture", "Connect one, or choose a colour."
-        )
+    _check({"fill": fill}, () if picture is None else ("picture",))
     if is_opaque(cutout.alpha):
         return cutout
     if fill == "blur":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from qr_nodes.errors import ParamError
 from qr_nodes.imaging.correction import Correction, redrawn
@@ -22,7 +22,14 @@ class Edited(NamedTuple):
     unsure: Mask
 
 
-@node("Brush Edit", category="Edit", version=2, resumes=True)
+def _check(params: Mapping[str, Any], linked: Collection[str] = ()) -> None:
+    for number, stroke in enumerate(params["strokes"], 1):
+        if stroke.fault:
+            what, hint = stroke.fault
+            raise ParamError(f"stroke {number} has {what}.", "brush_edit.strokes", hint)
+
+
+@node("Brush Edit", category="Edit", version=2, resumes=True, check=_check)
 def brush_edit(cutout: Cutout, *, strokes: tuple[Stroke, ...] = (), job: Job = Job()) -> Edited:
     """Paint parts of the picture back in, or erase what was left over.
 
@@ -52,10 +59,7 @@ def brush_edit(cutout: Cutout, *, strokes: tuple[Stroke, ...] = (), job: Job = J
     Within one stroke the path may cross itself without building up: coverage is that of the
     nearest point of the path. Strokes do build up on each other.
     """
-    for number, stroke in enumerate(strokes, 1):
-        if stroke.fault:
-            what, hint = stroke.fault
-            raise ParamError(f"stroke {number} has {what}.", "brush_edit.strokes", hint)
+    _check({"strokes": strokes})
     old = near = None
     if (before := job.before()) is not None:
         was, were = before.arguments["cutout"], _shown(before.arguments["strokes"])

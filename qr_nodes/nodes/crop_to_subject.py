@@ -16,7 +16,7 @@ from qr_nodes.types import Cutout, is_opaque
 ASPECTS = {"square": 1.0, "4:5": 4 / 5, "3:4": 3 / 4, "2:3": 2 / 3, "4:3": 4 / 3, "16:9": 16 / 9}
 
 
-@node("Crop to Subject", category="Frame")
+@node("Crop to Subject", category="Frame", size=lambda params, sizes: None)
 def crop_to_subject(
     cutout: Cutout,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from qr_nodes.errors import ParamError
@@ -11,7 +11,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Written
 
 
-def _check(params: Mapping[str, Any]) -> None:
+def _check(params: Mapping[str, Any], linked: Collection[str] = ()) -> None:
     if not params["path"]:
         raise ParamError("no file is named.", "export.path", "Choose where to write.")
     check_target(params["path"])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from qr_nodes.errors import GraphError
-from qr_nodes.imaging.image_io import read_image
-from qr_nodes.node import Job, Param, node
+from qr_nodes.imaging.image_io import measure_image, read_image
+from qr_nodes.node import Job, Param, Size, node
 from qr_nodes.types import Cutout
 
 
-@node("Load", category="File", version=1)
+def _size(params: Mapping[str, Any], sizes: Mapping[str, None]) -> Size | None:
+    """Return the size of the file's first page; None if it cannot be read."""
+    width, height, _ = measure_image(params["path"])
+    return (height, width) if width and params["page"] == 1 else None
+
+
+@node("Load", category="File", version=1, size=_size)
 def load(
     *,
     path: Annotated[str, Param(kind="file")] = "",

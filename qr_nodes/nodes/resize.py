@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from qr_nodes.errors import ParamError
-from qr_nodes.imaging.resample import MOST, Enlarging, fitted, resize_cutout, shrunk_size
-from qr_nodes.node import Job, Param, node
+from qr_nodes.imaging.resample import (
+    MOST,
+    Enlarging,
+    crop,
+    framed,
+    resize_cutout,
+    shrunk_size,
+)
+from qr_nodes.node import Job, Param, Size, node
 from qr_nodes.types import Cutout
 
 
-@node("Resize", category="Frame", version=2)
+def _framed(shape: Size, params: Mapping[str, Any]) -> tuple[slice, slice, Size]:
+    """Return the rows and columns that stay of a picture, and its new size, or raise ParamError."""
+    rows, columns, by = slice(0, shape[0]), slice(0, shape[1]), params["by"]
+    if by == "box":
+        box = max(1, round(params["height"])), max(1, round(params["width"]))
+        rows, columns, size = framed(shape, box, params["fit"])
+    else:
+        scale = params["percent"] / 100 if by == "percent" else params["longest"] / max(shape)
+        size = shrunk_size(*shape, scale)
+    if not params["enlarge"] and by != "percent":
+        size = min(size[0], rows.stop - rows.start), min(size[1], columns.stop - columns.start)
+    if size[0] * size[1] > MOST:
+        raise ParamError(
+            f"the result would have {size[1]} × {size[0]} px.", "resize", "Use a smaller size."
+        )
+    return rows, columns, size
+
+
+def _size(params: Mapping[str, Any], sizes: Mapping[str, Size | None]) -> Size | None:
+    return sizes["cutout"] and _framed(sizes["cutout"], params)[2]
+
+
+@node("Resize", category="Frame", version=2, size=_size)
 def resize(
     cutout: Cutout,
     *,
@@ -54,18 +84,10 @@ def resize(
     ParamError
         The result would be too large to hold.
     """
-    if by == "box":
-        box = max(1, round(height)), max(1, round(width))
-        cutout, size = fitted(cutout, box, fit)
-    else:
-        scale = percent / 100 if by == "percent" else longest / max(cutout.shape)
-        size = shrunk_size(*cutout.shape, scale)
-    if not enlarge and by != "percent":
-        size = min(size[0], cutout.shape[0]), min(size[1], cutout.shape[1])
-    if size[0] * size[1] > MOST:
-        raise ParamError(
-            f"the result would have {size[1]} × {size[0]} px.", "resize", "Use a smaller size."
-        )
+    asked = {"by": by, "longest": longest, "percent": percent, "width": width, "height": height}
+    rows, columns, size = _framed(cutout.shape, asked | {"fit": fit, "enlarge": enlarge})
+    if (rows.stop - rows.start, columns.stop - columns.start) != cutout.shape:
+        cutout = crop(cutout, rows, columns)
     if size == cutout.shape:
         return cutout
     return resize_cutout(cutout, size, kernel, job.checkpoint)

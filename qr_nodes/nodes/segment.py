@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -53,6 +53,15 @@ def _identity(params: Mapping[str, Any]) -> str:
     return repr([(m.checksum, *m.preprocessing, m.stretch) for m in _models(params["model"])])
 
 
+def _check(params: Mapping[str, Any], linked: Collection[str]) -> None:
+    """Raise what is known of the model and the device by their names."""
+    from qr_nodes.inference import devices
+
+    _models(params["model"])
+    if params["device"].strip().casefold() not in ("auto", "cpu", "gpu"):
+        devices.pick(params["device"])
+
+
 def _load(params: Mapping[str, Any]) -> None:
     """Load the networks whose weights are here on the device that will be asked first."""
     from qr_nodes.inference import devices, session, store
@@ -63,7 +72,15 @@ def _load(params: Mapping[str, Any]) -> None:
             session.ready(model, store.find(model.name), device)
 
 
-@node("Segment", category="Matte", version=7, full_scale=True, outside=_identity, ahead=_load)
+@node(
+    "Segment",
+    category="Matte",
+    version=7,
+    full_scale=True,
+    outside=_identity,
+    ahead=_load,
+    check=_check,
+)
 def segment(
     cutout: Cutout,
     *,

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from qr_nodes import pipes
 from qr_nodes.errors import ReadError
+from qr_nodes.imaging.image_decode import measure
 from qr_nodes.imaging.image_io import measure_image, read_image
 from qr_nodes.types import is_opaque
 
@@ -373,6 +374,7 @@ def test_orientation_is_applied(orientation, format):
     exif[0x0112] = orientation
     exif[0x010F] = "Maker"
     data = saved(np.ascontiguousarray(stored), format, exif=exif)
+    assert measure(io.BytesIO(data))[:2] == (64, 40)
     for scale in (1, 0.5):
         cutout = read_image(data, scale=scale)
         expected = upright[:: round(1 / scale), :: round(1 / scale)]
