@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,10 +16,66 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 
 
-def test_imports_point_down():
+def lint_imports(folder: Path) -> tuple[bool, str]:
+    """Return whether all contracts are kept in a tree, and what was said."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def test_imports_point_down():
+    kept, said = lint_imports(ROOT)
+    assert kept, said
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Return a copy of the package with its contracts, to plant violations in."""
+    shutil.copytree(ROOT / "qr_nodes", tmp_path / "qr_nodes")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def plant(house: Path, line: str) -> set[str]:
+    """Write a line into every module of a copy; return their names."""
+    names = set()
+    for path in (house / "qr_nodes").rglob("*.py"):
+        with path.open("a") as file:
+            file.write(f"\n{line}\n")
+        names.add(".".join(path.relative_to(house).with_suffix("").parts))
+    return {name.removesuffix(".__init__") for name in names}
+
+
+ALLOWED = {
+    "dearpygui": r"qr_nodes\.ui\..*",
+    "onnxruntime": r"qr_nodes\.inference\..*",
+    "distributed": r"qr_nodes\.batch\.cluster",
+    "networkx": r"qr_nodes\.graph",
+    "cv2": r"qr_nodes\.(imaging|inference|nodes|ui)\..*",
+}
+
+
+def test_a_library_is_found_in_every_file_that_must_not_import_it(house):
+    names = plant(house, "import " + ", ".join(ALLOWED))
+    _, said = lint_imports(house)
+    for library, allowed in ALLOWED.items():
+        found = set(re.findall(rf"- +(\S+) -> {library} ", said))
+        assert found == {name for name in names if not re.fullmatch(allowed, name)}, library
+
+
+def test_an_import_that_points_up_is_found_in_every_room(house):
+    names = plant(house, "import qr_nodes.__main__")
+    _, said = lint_imports(house)
+    rooms = {name.split(".")[1] for name in names if "." in name} - {"__main__"}
+    found = set(re.findall(r"qr_nodes\.(\w+) is not allowed to import qr_nodes\.__main__", said))
+    assert found == rooms
+
+
+def test_a_new_file_belongs_to_a_layer(house):
+    (house / "qr_nodes" / "attic.py").write_text("")
+    kept, said = lint_imports(house)
+    assert not kept
+    assert "attic" in said
 
 
 def python(code: str, *flags: str) -> str:
