@@ -136,7 +136,7 @@ def run_many(
             wanted = "that fits" if how["patterns"] or how["exclude"] else "that is read here"
             raise _nothing(folders or inputs, wanted, found)
         if dry_run:
-            return _list(one, found, folders)
+            return _list(one, found, folders, scheduler)
         if sys.stderr.isatty() and not quiet and (there := _left_out(found)):
             say(f"Left out: {there}.")
         bar = _NodeBar(graph, quiet or as_json) if one_picture else None
@@ -179,7 +179,7 @@ def _left_out(found) -> str:
     return ", ".join(shown)
 
 
-def _list(one, found, folders: Sequence[str]) -> int:
+def _list(one, found, folders: Sequence[str], scheduler: str | None) -> int:
     """Say what would be done with each picture; touch nothing."""
     from qr_nodes.batch import Result
 
@@ -189,6 +189,8 @@ def _list(one, found, folders: Sequence[str]) -> int:
     for picture in found.pictures:
         planned = one.plan(picture)
         if not isinstance(planned, Result):
+            if scheduler is None:  # other machines may have what is not here
+                one.prepare(fetch=False)
             todo += 1
             names = ", ".join(planned.files[node] for node in planned.keys)
             click.echo(f"{picture.place or 'the graph'} → {names}")

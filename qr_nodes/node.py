@@ -235,6 +235,8 @@ class NodeSpec:
         of the inputs is computed
     size : gives, from the parameters and the inputs' sizes, height and width of what comes out, or
         None if only pixels tell. Without it all inputs have one size, which comes out
+    prepare : raises, from the parameters, what would fail the node whatever the picture (no such
+        network, no GPU), and, if it is told to, fetches what is not here. Returns what to say
     provider : who brings the node if not the program itself: "own", or a package with its version
     source : what tells that provider's code from other code under the same name and version
     """
@@ -255,6 +257,7 @@ class NodeSpec:
     ahead: Callable[[Mapping[str, Any]], None] | None = None
     check: Callable[[Mapping[str, Any], Collection[str]], None] | None = None
     size: Callable[[Mapping[str, Any], Mapping[str, Size | None]], Size | None] | None = None
+    prepare: Callable[[Mapping[str, Any], bool], list[str]] | None = None
     takes_job: bool = False
     provider: str = ""
     source: str = ""
@@ -323,6 +326,7 @@ def node(
     ahead: Callable[[Mapping[str, Any]], None] | None = None,
     check: Callable[[Mapping[str, Any], Collection[str]], None] | None = None,
     size: Callable[[Mapping[str, Any], Mapping[str, Size | None]], Size | None] | None = None,
+    prepare: Callable[[Mapping[str, Any], bool], list[str]] | None = None,
 ) -> Callable[[Callable], Callable]:
     """Read a function's signature into a `NodeSpec`; the function behaves as before.
 
@@ -332,7 +336,7 @@ def node(
         As shown in menus.
     version : int
         Raise it whenever the same inputs would give other pixels.
-    full_scale, outside, reach, resumes, ahead, check, size
+    full_scale, outside, reach, resumes, ahead, check, size, prepare
         See `NodeSpec`.
     """
     more = {
@@ -341,6 +345,7 @@ def node(
         "reach": reach,
         "resumes": resumes,
         "ahead": ahead,
+        "prepare": prepare,
         "check": check,
         "size": size,
     }

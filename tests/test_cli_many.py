@@ -109,6 +109,42 @@ def test_what_is_wrong_has_one_line(edges, photos, tmp_path, capsys):
     assert "--pattern is for folders, and no folder is named." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("files", [True, False])
+def test_what_would_fail_every_picture_is_said_once_before_the_first(
+    files, photos, tmp_path, capsys, monkeypatch
+):
+    from qr_nodes.inference import download
+
+    tried = []
+
+    def get(source, *how):
+        tried.append(source)
+        raise download.Failed("no way there")
+
+    monkeypatch.setattr(download, "get", get)
+    pictures = [f"{photos}/a.png", f"{photos}/b.png"] if files else [photos]
+    command = ["run", "quick", *pictures, "-o", str(tmp_path / "out")]
+    for more, said in (
+        (["--model", "u2nett"], "segment: there is no model 'u2nett'"),
+        (["--device", "cpu", "--require-gpu"], "segment: CPU is no GPU."),
+        ([], "segment: u2netp: its weights could not be fetched"),
+    ):
+        for how in ([], ["--dry-run"]) if more else ([],):
+            assert main([*command, *more, *how]) in (1, 2)
+            (line,) = capsys.readouterr().err.splitlines()
+            assert said in line, line
+        assert main([*command, *more, "--json"]) in (1, 2)
+        out, err = capsys.readouterr()
+        told = json.loads(out)
+        assert told["results"] == [] and told["error"] == err.strip()
+    assert len(tried) == 2 * len(set(tried)) > 0  # by each of the two runs once
+
+
+def test_weights_are_fetched_once_for_all_and_that_is_said(photos, fetched, tmp_path, capsys):
+    assert main(["run", "quick", photos, "-o", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().err.count("segment: Fetched the model u2netp.") == 1
+
+
 def test_edits_beside_pictures_may_be_ignored(edges, photos, tmp_path, capsys):
     (tmp_path / "photos" / "a.qredit").write_text("{")
     out = str(tmp_path / "out")

@@ -154,7 +154,9 @@ def gather(
     if inputs and (together or (beside and not outputs)):
         out = outputs[0] if outputs else None
         batch = Batch(graph, out, inputs, engine=engine, shared=True, **how)
-        return batch, find_pictures(inputs, out=out)
+        found = find_pictures(inputs, out=out)
+        batch.several = len(found.pictures) > 1
+        return batch, found
     pictures = []
     for source, target in zip_longest(inputs, outputs or [None]):
         home, place = os.path.split(os.path.abspath(source)) if source else ("", "")
@@ -167,7 +169,9 @@ def gather(
         pictures.append(Picture(source or "", place, home=home, outs=outs))
     for name in ("name", "format"):
         how.pop(name, None)
-    return Batch(graph, None, inputs, engine=engine, named=True, **how), Found(pictures)
+    batch = Batch(graph, None, inputs, engine=engine, named=True, **how)
+    batch.several = len(pictures) > 1
+    return batch, Found(pictures)
 
 
 def _is_folder(inputs: Sequence[str], out: str) -> bool:

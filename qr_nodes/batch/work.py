@@ -34,6 +34,9 @@ from qr_nodes.graph import Graph
 from qr_nodes.qredit import edited
 from qr_nodes.types import Written
 
+FAULT_S = 10.0
+"""How long what fails every picture stands, before it is tried once more."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -86,6 +89,11 @@ class Batch:
     named : bool
         Pictures bring the paths of their results, in `outs`.
 
+    Attributes
+    ----------
+    several : bool
+        What would fail every picture is raised before the first, instead of by each.
+
     Raises
     ------
     GraphError, ParamError, WriteError
@@ -123,7 +131,10 @@ class Batch:
             self.template = Template(name or usual, endings(paths, format))
         self.ledger = None if out is None else Ledger(self.out, shared=shared)
         self._ledgers: dict[Path, Ledger] = {}
-        self._entered = False
+        self._entered, self.several = False, True
+        self._prepared, self._preparing = False, threading.Lock()
+        self._said: dict[str, list[str]] = {}
+        self._fault: tuple[float, QrNodesError | None] = (0.0, None)
         paths = {os.path.realpath(source): os.path.isdir(source) for source in sources}
         self._inputs = {path for path, folder in paths.items() if not folder}
         self._sources = [path for path, folder in paths.items() if folder]
@@ -161,9 +172,33 @@ class Batch:
         planned = self.plan(picture)
         if isinstance(planned, Result):
             return planned
+        if self.several:
+            self.prepare()
         with room.take(estimate(picture.path) if picture.path else 0, stopped):
             result = self.perform(planned, id, emit, stopped)
         return self.commit(planned, result)
+
+    def prepare(self, fetch: bool = True) -> None:
+        """Raise what would fail every picture; `fetch` the weights of networks that are not here.
+
+        Raises
+        ------
+        ModelError, DeviceError
+            There is no such network or device, or it cannot be had.
+        """
+        with self._preparing:
+            since, fault = self._fault
+            if fault is not None and time.monotonic() - since < FAULT_S:
+                raise fault
+            for id in () if self._prepared else self.graph.upstream(targets(self.graph)):
+                node = self.graph.nodes[id]
+                if node.spec.prepare is not None and not node.bypass:
+                    try:
+                        self._said[id] = node.spec.prepare(node.params, fetch)
+                    except QrNodesError as error:
+                        self._fault = time.monotonic(), error.at_node(id)
+                        raise
+            self._prepared = fetch
 
     def plan(self, picture: Picture) -> Task | Result:
         """Say what a picture needs; a Result if that is nothing, or cannot be."""
@@ -272,13 +307,17 @@ class Batch:
             node: {"file": Written(os.path.abspath(task.files[node]), *marks[node])}
             for node in task.parts
         }
-        last = replace(result.nodes[-1], notes=(*result.nodes[-1].notes, *filter(None, notes)))
+        nodes = [
+            replace(report, notes=(*self._said.pop(report.node, ()), *report.notes))
+            for report in result.nodes
+        ]
+        nodes[-1] = replace(nodes[-1], notes=(*nodes[-1].notes, *filter(None, notes)))
         return replace(
             result,
             outputs=outputs,
             files=dict(task.files),
             output=next(iter(task.files.values())),
-            nodes=(*result.nodes[:-1], last),
+            nodes=tuple(nodes),
         )
 
     def release(self, path: str) -> None:

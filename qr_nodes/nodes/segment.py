@@ -72,6 +72,24 @@ def _load(params: Mapping[str, Any]) -> None:
             session.ready(model, store.find(model.name), device)
 
 
+def _prepare(params: Mapping[str, Any], fetch: bool) -> list[str]:
+    """Raise what would fail every picture, and fetch weights if told to; return what to say."""
+    from qr_nodes.inference import store
+
+    models, said = _models(params["model"]), []
+    if params["existing_alpha"] == "keep":  # it may be that nobody is asked
+        return said
+    if params["require_gpu"] or params["device"] != "auto":
+        _device(params["device"], params["require_gpu"])
+    for model in models:
+        if not store.fetches(model):
+            store.find(model.name)
+        elif fetch:
+            said.append(_fetched(model))
+            store.fetch(model.name)
+    return said
+
+
 @node(
     "Segment",
     category="Matte",
@@ -80,6 +98,7 @@ def _load(params: Mapping[str, Any]) -> None:
     outside=_identity,
     ahead=_load,
     check=_check,
+    prepare=_prepare,
 )
 def segment(
     cutout: Cutout,
@@ -291,10 +310,8 @@ def _raw(asked, shown: Shown, model, look: Look, more: bool = False) -> np.ndarr
         parts = (model.checksum, *model.preprocessing, *look.parts, kind, under is None)
         return job.memo("network", parts, compute, disk=True)
 
-    device, require_gpu = asked.device, asked.require_gpu
-    chosen = devices.pick("gpu" if require_gpu and device == "auto" else device)
-    if require_gpu and chosen.kind != "gpu":
-        raise DeviceError(f"{chosen.name} is no GPU.", hint="Choose a GPU, or do not require one.")
+    require_gpu = asked.require_gpu
+    chosen = _device(asked.device, require_gpu)
     try:
         return on(chosen)
     except DeviceError as error:
@@ -307,12 +324,26 @@ def _raw(asked, shown: Shown, model, look: Look, more: bool = False) -> np.ndarr
         return on(devices.CPU)
 
 
+def _device(name: str, require_gpu: bool):
+    """Return the device that is asked first, or raise DeviceError."""
+    from qr_nodes.inference import devices
+
+    chosen = devices.pick("gpu" if require_gpu and name == "auto" else name)
+    if require_gpu and chosen.kind != "gpu":
+        raise DeviceError(f"{chosen.name} is no GPU.", hint="Choose a GPU, or do not require one.")
+    return chosen
+
+
+def _fetched(model) -> str:
+    return f"Fetched the model {model.name}. {model.licence}"
+
+
 def _weights(model, job: Job):
     """Give the path of checked weights; fetch them if their licence leaves no question."""
     from qr_nodes.inference import store
 
     if store.fetches(model):
-        job.note(f"Fetched the model {model.name}. {model.licence}")
+        job.note(_fetched(model))
         return store.fetch(model.name, lambda done, total: job.progress(done / (total or 1e9)))
     return store.find(model.name, job.checkpoint)
 
