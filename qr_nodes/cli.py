@@ -375,16 +375,6 @@ def nodes(name: str | None, as_json: bool) -> None:
 def _node_json(spec) -> dict:
     from qr_nodes.node import socket_name
 
-    params = {
-        name: {
-            "default": param.default,
-            "limits": [param.lo, param.hi],
-            "choices": param.choices,
-            "unit": param.unit,
-            "help": spec.help.get(name, ""),
-        }
-        for name, param in spec.params.items()
-    }
     return {
         "id": spec.id,
         "title": spec.title,
@@ -394,7 +384,7 @@ def _node_json(spec) -> dict:
         "inputs": {n: socket_name(k) for n, k in spec.inputs.items()},
         "optional": sorted(spec.optional),
         "outputs": {n: socket_name(k) for n, k in spec.outputs.items()},
-        "params": params,
+        "params": {name: spec.describe(name) for name in spec.params},
     }
 
 

@@ -5,13 +5,15 @@ State: `_runs`, which counts the graphs that were made so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import count
 from typing import Any, BinaryIO
 
-from qr_nodes.batch import only
+import msgspec
+
+from qr_nodes.batch import only, setting
 from qr_nodes.engine import Engine, Event, RunRequest
 from qr_nodes.errors import Cancelled, ParamError, QrNodesError, ReadError
 from qr_nodes.graph import Graph
@@ -21,7 +23,7 @@ from qr_nodes.types import Cutout
 _runs = count()
 
 OURS = ("file", "save", "model", "device")
-"""Kinds of parameters that name something of this machine's: never a stranger's to set."""
+"""Kinds of parameters that name something of this machine's."""
 
 
 class PictureFault(QrNodesError):
@@ -44,6 +46,7 @@ class Prepared:
     Attributes
     ----------
     graph : Graph
+        Only what the Export needs.
     load, export : ids of the nodes that read the picture and write the result
     """
 
@@ -65,36 +68,43 @@ class Prepared:
             graph = graph.change(id, bypass=False).set_param(id, "path", "")
         for fault in graph.problems([export]):
             raise fault
+        for id in graph.nodes.keys() - graph.upstream([export]):
+            graph = graph.remove(id)
         return cls(graph, load, export)
 
-    def settable(self) -> dict[str, Param]:
-        """Give what a stranger may set: "node.parameter" → Param, its default the graph's value."""
-        nodes = {id: self.graph.nodes[id] for id in self.graph.upstream([self.export])}
+    def settable(self) -> dict[str, dict[str, Any]]:
+        """Return what a stranger may set: "node.parameter" → its value, and what it may be."""
         return {
-            f"{id}.{name}": replace(param, default=node.params[name])
-            for id, node in nodes.items()
+            f"{id}.{name}": {"value": msgspec.to_builtins(node.params[name])}
+            | node.spec.describe(name)
+            for id, node in self.graph.nodes.items()
             for name, param in node.spec.params.items()
-            if param.kind not in OURS
+            if not _ours(param)
         }
 
-    def check(self, changed: Graph) -> Prepared:
-        """Give this with a graph that a stranger's settings have changed.
+    def with_settings(self, settings: Iterable[str]) -> Prepared:
+        """Return this with a stranger's settings, such as "feather.sigma=4".
 
         Raises
         ------
-        ParamError
-            One of them is not a stranger's to set.
+        GraphError, ParamError
+            There is no such parameter, it is not a stranger's to set, or cannot be so.
         """
-        for id, node in changed.nodes.items():
-            before = self.graph.nodes[id]
-            for name, value in node.params.items() if node is not before else ():
-                if value != before.params[name] and node.spec.params[name].kind in OURS:
-                    raise ParamError(
-                        "this cannot be set from outside: it names a file, a model or a device.",
-                        f"{id}.{name}",
-                        "Leave it out.",
-                    )
-        return replace(self, graph=changed)
+        graph = self.graph
+        for text in settings:
+            id, name, value = setting(graph, text, "set")
+            if (param := graph.node(id).spec.params.get(name)) and _ours(param):
+                what = (
+                    "this cannot be set from outside: it is about files, models, devices or limits."
+                )
+                raise ParamError(what, f"{id}.{name}", "Leave it out.")
+            graph = graph.set_param(id, name, value, text=True)
+        return replace(self, graph=graph)
+
+
+def _ours(param: Param) -> bool:
+    """Return whether a parameter is about this machine: never a stranger's to set."""
+    return param.machine or param.kind in OURS
 
 
 def bound(prepared: Prepared, read: Callable, write: Callable | None, mark: str) -> Graph:

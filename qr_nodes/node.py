@@ -43,6 +43,7 @@ class Param:
     kind : "" or what a text means: "file" (read), "save" (written), "color" (#rrggbb),
         "model", "device"
     keyed : whether other values make other pixels
+    machine : about the machine it runs on, and what that allows: no client's of the service to set
     name, type, default : from the signature
     where : "node.parameter", for messages
     """
@@ -54,6 +55,7 @@ class Param:
     scale: Literal["linear", "log"] = "linear"
     kind: Literal["", "file", "save", "color", "model", "device"] = ""
     keyed: bool = True
+    machine: bool = False
     name: str = ""
     type: Any = None
     default: Any = None
@@ -266,6 +268,17 @@ class NodeSpec:
     def defaults(self) -> dict[str, Any]:
         """Every parameter's default."""
         return {name: param.default for name, param in self.params.items()}
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what a parameter may be, in JSON's own types, for programs."""
+        param = self.params[name]
+        return {
+            "default": msgspec.to_builtins(param.default),
+            "limits": [param.lo, param.hi],
+            "choices": param.choices,
+            "unit": param.unit,
+            "help": self.help.get(name, ""),
+        }
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 A client names presets, never files: what a picture is called, where it lies and which files a
 graph reads are not a client's to say. Nothing of a picture outlasts its request.
 
-State, in `Service`: the presets, the engine, and how many pictures are in.
+State, in `Service`: the presets, the engine, and who is in.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI, Query, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, ImmutableMultiDict, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from qr_nodes import __version__, batch, heap, in_memory, resources
+from qr_nodes import __version__, heap, in_memory, resources
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
 from qr_nodes.errors import (
@@ -46,18 +45,22 @@ from qr_nodes.errors import (
     QrNodesError,
     SocketError,
     WriteError,
+    suggest,
 )
 from qr_nodes.graph import NODE_ID
 from qr_nodes.in_memory import PictureFault, Prepared
 from qr_nodes.qrgraph import load_graph
-from qr_nodes.serve_door import FAILED, Connection, Door, Limits, Refusal
+from qr_nodes.serve_door import FAILED, Connection, Door, Limits, Places, Refusal
 from qr_nodes.signals import ENDS, handled, stop
 
 GRACE = 10
 """Seconds that pictures under way have to get done when the service is stopped."""
 STEP = 1 << 18
 """Bytes of an answer that are handed on at once, so that a slow reader is waited for."""
-FORMATS = {"png": "image/png", "webp": "image/webp"}
+FORMATS = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+"""Formats of answers, the one that is preferred first."""
+FIELDS = ("set", "format")
+"""What may be asked in the address, or in a form beside the picture."""
 
 
 def presets(graphs: Iterable[str] = ()) -> dict[str, Prepared]:
@@ -118,35 +121,27 @@ class Service:
         self.presets, self.limits, self.say = presets, limits, say
         self.engine = Engine(Cache(0), lanes=max(2, limits.at_once))
         self.pool = ThreadPoolExecutor(limits.at_once, "qr-nodes request")
-        self.ids = itertools.count(1)
-        self.pictures = 0
+        self.ids, self.places = itertools.count(1), Places(limits)
         self.resting: asyncio.TimerHandle | None = None
-        self.typical = 1.0  # seconds for a picture, of late
 
     def close(self) -> None:
         """Stop what is being worked on and end the threads."""
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.engine.close()
 
-    @contextlib.contextmanager
-    def place(self):
-        """Take a place in the queue while the block runs, or refuse."""
-        at_once, most = self.limits.at_once, self.limits.at_once + self.limits.queue
-        if self.pictures >= most:
-            wait = max(1, round(self.typical * most / at_once))
-            text = f"{most} pictures are waiting already. Try again in {wait} s."
-            raise Refusal(429, text, Retry_After=str(wait))
-        self.pictures += 1
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a picture's place while the block runs, or raise Refusal."""
         try:
-            yield
+            async with self.places.picture():
+                yield
         finally:
-            self.pictures -= 1
             if self.resting is not None:
                 self.resting.cancel()
             self.resting = asyncio.get_running_loop().call_later(heap.IDLE, self._rest)
 
     def _rest(self) -> None:
-        if not self.pictures:
+        if not self.places.pictures:
             heap.give_back()
 
     async def cut_out(
@@ -172,7 +167,7 @@ class Service:
                 max_pixels=self.limits.pixels,
                 unwanted=stop.is_set,
             )
-            self.typical += (time.monotonic() - began - self.typical) / 4
+            self.places.typical += (time.monotonic() - began - self.places.typical) / 4
             return done
 
         done = asyncio.wrap_future(self.pool.submit(work))
@@ -209,56 +204,49 @@ def application(service: Service, names: Iterable[str] = ()) -> Door:
     """Give the service as an ASGI application; `names` are host names it is called by."""
     app = FastAPI(openapi_url=None)
 
-    @app.get("/")
+    looking = {"methods": ["GET", "HEAD"]}
+
+    @app.api_route("/", **looking)
     async def about() -> dict[str, Any]:
         """Say what is here."""
         return {
             "name": "qr-nodes",
             "version": __version__,
             "use": "POST a picture to /presets/NAME: as it is, with its Content-Type, or in a form "
-            "as 'picture'. 'set' changes a parameter (set=feather.sigma=2), 'format' is png or "
-            "webp; both go into the address or the form.",
+            "as 'picture'. 'set' changes a parameter (set=feather.sigma=2), 'format' is png, webp "
+            "or jpeg; both go into the address or the form. GET /presets says what can be set.",
             "presets": sorted(service.presets),
             "limits": msgspec.to_builtins(service.limits),
         }
 
-    @app.get("/presets")
-    async def listed() -> dict[str, dict[str, Any]]:
-        """Give every preset with what may be set in it, as it stands."""
-        return {
-            name: {
-                where: msgspec.to_builtins(param.default)
-                for where, param in prepared.settable().items()
-            }
-            for name, prepared in service.presets.items()
-        }
+    @app.api_route("/presets", **looking)
+    async def listed() -> dict[str, dict[str, dict[str, Any]]]:
+        """Return every preset with what may be set in it: as it stands, and what it may be."""
+        return {name: prepared.settable() for name, prepared in service.presets.items()}
 
-    @app.get("/health")
+    @app.api_route("/health", **looking)
     async def health() -> dict[str, Any]:
         """Say that the service is up, and how busy it is."""
-        return {"status": "ok", "pictures": service.pictures}
+        places = service.places
+        return {"status": "ok", "pictures": places.pictures, "uploads": len(places.uploads)}
 
     @app.post("/presets/{name}")
-    async def cut_out(
-        request: Request,
-        name: str,
-        settings: Annotated[list[str], Query(alias="set")] = [],  # noqa: B006
-        format: Literal["png", "webp"] | None = None,
-    ) -> Response:
+    async def cut_out(request: Request, name: str) -> Response:
         """Run a preset on the picture in the body."""
         if name not in service.presets:
             there = ", ".join(sorted(service.presets))
             raise Refusal(404, f"There is no preset {name[:64]!r}. Presets: {there}.")
-        async with _body(request) as (picture, form_settings, form_format):
-            format = form_format or format or _accepted(request.headers.get("accept", ""))
-            if format not in FORMATS:
-                raise Refusal(422, f"format: {format[:64]!r} cannot be used. Use png or webp.")
-            prepared = service.presets[name]
+        prepared = service.presets[name]
+        query = _asked(request.query_params, FIELDS, prepared)
+        async with _body(request) as (picture, form):
+            inside = _asked(form, (*FIELDS, "picture"), prepared)
+            settings, formats = map(list.__add__, query, inside)
+            format = _format(formats, request.headers.get("accept", ""))
             try:
-                changed = batch.override(prepared.graph, [*settings, *form_settings])
-                prepared = prepared.check(changed)
+                prepared = prepared.with_settings(settings)
             except QrNodesError as error:
                 raise Refusal(422, str(error)) from error
+            await request.state.held.enter_async_context(service.place())
             gone = asyncio.ensure_future(_left(request))
             try:
                 data, notes = await service.cut_out(prepared, picture, format, gone)
@@ -284,35 +272,55 @@ def application(service: Service, names: Iterable[str] = ()) -> Door:
     async def failed(request: Request, error: Exception) -> Response:
         return Refusal(500, FAILED).response
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        text = f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}."
-        return JSONResponse({"error": text}, 422)
+    return Door(app, service.limits, service.places, names, service.say)
 
-    return Door(app, service.limits, service.place, names, service.say)
+
+def _asked(
+    given: ImmutableMultiDict, known: tuple[str, ...], prepared: Prepared
+) -> tuple[list[str], list[str]]:
+    """Return the settings and formats among the fields of an address or a form.
+
+    Raises
+    ------
+    Refusal
+        There is a field of another name.
+    """
+    for name in given:
+        if name not in known:
+            meant = [where for where in prepared.settable() if name in (where, where.split(".")[1])]
+            hint = f"Write set={meant[0]}=VALUE." if meant else suggest(name, known)
+            text = f"{name[:64]!r} is no field of this request. {hint}"
+            raise Refusal(422, f"{text} GET / says how to ask.")
+    return given.getlist("set"), given.getlist("format")
+
+
+def _format(asked: list[str], accept: str) -> str:
+    """Return the format that a request asks for, or else the one that its Accept likes best."""
+    if len(names := {name.lower().replace("jpg", "jpeg") for name in asked}) > 1:
+        raise Refusal(422, f"format: {len(names)} are asked for. Name one.")
+    if names - FORMATS.keys():
+        known = "png, webp or jpeg"
+        raise Refusal(422, f"format: {asked[0][:64]!r} cannot be used. Use {known}.")
+    return names.pop() if names else _accepted(accept)
 
 
 @contextlib.asynccontextmanager
-async def _body(request: Request) -> AsyncIterator[tuple[BinaryIO, list[str], str | None]]:
-    """Give the picture as a nameless file, and the form's settings and format."""
+async def _body(request: Request) -> AsyncIterator[tuple[BinaryIO, ImmutableMultiDict]]:
+    """Give the picture as a nameless file, and the form."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         async with request.form(max_files=1, max_fields=100) as form:
             picture = form.get("picture")
             if not isinstance(picture, UploadFile):
                 raise Refusal(422, "picture: the form has no such file. Send it as 'picture'.")
-            if strange := [name for name in form if name not in ("picture", "set", "format")]:
-                hint = "Use picture, set and format."
-                raise Refusal(422, f"{strange[0][:64]!r} is no field of this form. {hint}")
-            yield picture.file, form.getlist("set"), form.get("format")
+            yield picture.file, form
     elif kind in ("", "application/octet-stream") or kind.startswith("image/"):
         with SpooledTemporaryFile(max_size=1 << 20) as file:
             picture = UploadFile(file)
             async for piece in request.stream():
                 await picture.write(piece)
             await picture.seek(0)
-            yield file, [], None
+            yield file, FormData()
     else:
         text = f"{kind[:64]!r} is no picture. Send multipart/form-data, or a picture as image/…"
         raise Refusal(415, f"{text} or application/octet-stream.")
@@ -325,7 +333,7 @@ async def _left(request: Request) -> None:
 
 
 def _accepted(header: str) -> str:
-    """Give the format that an Accept header likes best; png unless webp is liked better."""
+    """Return the format that an Accept header likes best; of those liked alike, the first."""
     liked = {}
     for part in header.lower().split(","):
         kind, *more = (piece.strip() for piece in part.split(";"))
@@ -333,7 +341,7 @@ def _accepted(header: str) -> str:
         with contextlib.suppress(ValueError):
             liked[kind] = float(weight)
     any = liked.get("image/*", liked.get("*/*", 0.0))
-    return "webp" if liked.get("image/webp", any) > liked.get("image/png", any) else "png"
+    return max(FORMATS, key=lambda name: liked.get(FORMATS[name], any))
 
 
 class _Picture(Response):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import select
 import signal
 import socket
 import struct
@@ -13,8 +14,10 @@ import sys
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -22,6 +25,7 @@ import pytest
 import requests
 from PIL import Image
 
+from qr_nodes import serve_door
 from qr_nodes.cli import main
 from qr_nodes.errors import GraphError, ParamError
 from qr_nodes.graph import Graph
@@ -39,6 +43,7 @@ from qr_nodes.cli import main
 from qr_nodes.nodes import find
 
 serve_door.HEAD, serve_door.IDLE, serve.GRACE = {head}, {idle}, {grace}
+serve_door.START = {start}
 folder = Path({folder!r})
 
 def slow(cutout, where=None, *, sigma, shift, job):
@@ -122,10 +127,10 @@ def answer(client: socket.socket) -> tuple[int, dict]:
 
 
 @contextmanager
-def serving(folder: Path, *args: str, slow=False, head=10.0, idle=10.0, grace=10.0):
+def serving(folder: Path, *args: str, slow=False, head=10.0, idle=10.0, grace=10.0, start=1.0):
     folder.mkdir(exist_ok=True)
     script = SCRIPT.format(
-        folder=str(folder), args=args, slow=slow, head=head, idle=idle, grace=grace
+        folder=str(folder), args=args, slow=slow, head=head, idle=idle, grace=grace, start=start
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, cwd=folder
@@ -216,10 +221,29 @@ def test_format_and_settings_come_in_the_address_the_form_or_the_header(server):
     assert opened(server.post(png(), data={"format": "webp"})).format == "WEBP"
     assert opened(server.post(png(), headers={"Accept": "image/webp"})).format == "WEBP"
     assert opened(server.post(png(), headers={"Accept": "text/html,*/*;q=0.8"})).format == "PNG"
+    twice = {"params": {"format": "webp"}, "data": {"format": "png"}}
+    assert error(server.post(png(), **twice)) == (422, "format: 2 are asked for. Name one.")
     both = {"set": ["resize.percent=50", "export.content=mask"]}
     for more in ({"params": both}, {"data": both}):
         image = opened(server.post(png(), **more))
         assert (image.mode, image.size) == ("L", (26, 18))
+
+
+def test_a_jpeg_has_the_background_that_the_command_line_gives_it(server, edges, tmp_path):
+    (tmp_path / "p.png").write_bytes(png())
+    red = {"set": "export.background=red"}
+    asked = ["-s", "export.background=red", "-s", f"second.path={tmp_path / 's.png'}"]
+    out = tmp_path / "o.jpg"
+    assert main(["run", edges, "-i", str(tmp_path / "p.png"), "-o", str(out), *asked]) == 0
+    for more in (
+        {"params": red | {"format": "jpeg"}},
+        {"data": red | {"format": "JPG"}},
+        {"params": red, "headers": {"Accept": "image/jpeg"}},
+    ):
+        answer = server.post(png(), **more)
+        assert answer.headers["Content-Type"] == "image/jpeg"
+        assert answer.content == out.read_bytes()
+    assert opened(answer).getpixel((0, 0)) == (254, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +255,8 @@ def test_format_and_settings_come_in_the_address_the_form_or_the_header(server):
         ("image/avif,image/webp,image/png,*/*", "png"),
         ("image/png;q=0.5, image/webp", "webp"),
         ("image/webp;q=0.1, image/*", "png"),
+        ("image/png;q=0, image/*", "webp"),
+        ("image/jpeg, image/png;q=0.9", "jpeg"),
         ("image/webp;q=x", "png"),
         (";;q,=,", "png"),
     ],
@@ -244,9 +270,10 @@ def test_an_accept_header_is_weighed(header, format):
     [
         ("feather.sigma=900", "feather.sigma: 900 px is out of range. Use a value from 0 to 500."),
         ("feather.size=1", "feather.size: there is no such parameter. Use sigma, shift."),
-        ("glow.sigma=1", "glow: there is no such node. Nodes here: load, feather, resize, "
-         "export, other, second."),
-        ("sigma", "--set: 'sigma' sets nothing. Write NODE.PARAMETER=VALUE."),
+        ("glow.sigma=1", "glow: there is no such node. Nodes here: load, feather, resize, export."),
+        ("second.bits=8", "second: there is no such node. Nodes here: load, feather, resize, "
+         "export."),
+        ("sigma", "set: 'sigma' sets nothing. Write NODE.PARAMETER=VALUE."),
     ],
 )  # fmt: skip
 def test_settings_are_checked_as_on_the_command_line(server, setting, said):
@@ -257,14 +284,46 @@ def test_settings_are_checked_as_on_the_command_line(server, setting, said):
 def test_no_file_of_the_servers_can_be_named(server, edges, tmp_path, setting):
     for path in (str(tmp_path / "new.png"), edges, "../x.png", "/etc/passwd"):
         status, said = error(server.post(png(), data={"set": f"{setting}={path}"}))
-        assert status == 422 and said.startswith(f"{setting}: this cannot be set from outside")
+        own = setting.partition(".")[0] in ("load", "export")
+        fault = f"{setting}: this cannot be set from outside" if own else "there is no such node"
+        assert status == 422 and fault in said
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("setting", ["model=u2net", "device=cpu"])
-def test_models_and_devices_are_the_operators(server, setting):
-    status, said = error(server.post(png(), "quick", params={"set": f"segment.{setting}"}))
+OPERATORS = (
+    "segment.model=u2net",
+    "segment.device=cpu",
+    "segment.require_gpu=true",
+    "export.overwrite=true",
+    "load.max_pixels=1",
+)
+
+
+@pytest.mark.parametrize("setting", OPERATORS)
+def test_models_devices_and_limits_are_the_operators(server, setting):
+    status, said = error(server.post(png(), "quick", params={"set": setting}))
     assert status == 422 and "this cannot be set from outside" in said
+    assert setting.partition("=")[0] not in server.get("/presets").json()["quick"]
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("formt", "Perhaps you mean 'format'."),
+        ("size", "Use one of set, format"),
+        ("feather.sigma", "Write set=feather.sigma=VALUE."),
+        ("sigma", "Write set=feather.sigma=VALUE."),
+    ],
+)
+def test_what_is_asked_by_an_unknown_name_is_refused_with_the_one_that_was_meant(
+    server, field, hint
+):
+    for more in ({"params": {field: "100"}}, {"data": {field: "100"}}):
+        status, said = error(server.post(png(), **more))
+        assert status == 422 and said.startswith(f"{field!r} is no field of this request. {hint}")
+    body = {"data": png(), "headers": {"Content-Type": "image/png"}, "timeout": 30}
+    address = f"{server.address}/presets/edges"
+    assert error(requests.post(address, params={field: "1"}, **body))[0] == 422
 
 
 def test_only_presets_can_be_named_and_never_a_path(server, edges):
@@ -340,7 +399,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(server):
     assert status == 413 and said == (
         "picture: 60000 × 60000 px are 3600 MP, and the limit is 0.2 MP. Send a smaller one."
     )
-    assert error(server.post(png(500, 401), params={"set": "load.max_pixels=10000"}))[0] == 413
+    assert error(server.post(png(500, 401)))[0] == 413
 
 
 def test_what_grows_beyond_the_limit_is_stopped(server):
@@ -387,10 +446,18 @@ def test_strange_forms_leave_the_operators_log_alone(edges, tmp_path):
 def test_what_is_said_about_it(server):
     assert {"standard", "edges"} <= set(server.get("/").json()["presets"])
     listed = server.get("/presets").json()
-    assert listed["portrait"]["feather.sigma"] == 0.3
+    sigma = listed["portrait"]["feather.sigma"]
+    assert (sigma["value"], sigma["default"]) == (0.3, 2.0)
+    assert (sigma["limits"], sigma["unit"]) == ([0, 500], "px") and sigma["help"]
+    quality = listed["quick"]["segment.quality"]
+    assert quality["choices"] == ["fast", "balanced", "best"]
+    assert not [name for name in listed["edges"] if name.startswith(("other.", "second."))]
     assert not [name for name in listed["edges"] if name.endswith((".path", ".model"))]
     assert "secret" not in json.dumps(listed)
-    assert server.get("/health").json() == {"status": "ok", "pictures": 0}
+    assert server.get("/health").json() == {"status": "ok", "pictures": 0, "uploads": 0}
+    for path in ("/", "/presets", "/health"):
+        head = requests.head(server.address + path, timeout=30)
+        assert (head.status_code, head.content) == (200, b"")
     for path in ("/docs", "/openapi.json", "/presets/edges/x"):
         assert error(server.get(path))[0] == 404
     assert error(server.get("/presets/edges"))[0] == 405
@@ -438,6 +505,7 @@ def test_a_full_queue_says_when_to_come_back(edges, tmp_path):
     ):
         first = [pool.submit(server.post, png()) for _ in range(3)]
         until(lambda: server.get("/health").json()["pictures"] == 3)
+        assert server.get("/health").json()["uploads"] == 0
         refused = server.post(png())
         status, said = error(refused)
         assert status == 429 and said.startswith("3 pictures are waiting already.")
@@ -469,6 +537,11 @@ def test_the_time_that_a_request_may_take_is_limited(edges, tmp_path):
         server.wait_for("cancelled", 1)
 
 
+def test_what_is_no_http_is_told_in_json(server):
+    for request in ("NONSENSE", "GET / HTTP/9.9 x\nHost: localhost", "GET /\x01 HTTP/1.1"):
+        assert server.raw(request) == (400, {"error": "This is no HTTP request that can be read."})
+
+
 def test_who_dawdles_is_cut_off(edges, tmp_path):
     line = "POST /presets/edges HTTP/1.1\nHost: localhost\nContent-Type: image/png\n"
     with serving(tmp_path / "s", edges, head=0.5, idle=0.5) as server:
@@ -481,19 +554,68 @@ def test_who_dawdles_is_cut_off(edges, tmp_path):
                 with pytest.raises(ConnectionResetError):
                     assert client.recv(100) == b""
                     raise ConnectionResetError  # closed in the polite way
-        assert server.get("/health").json() == {"status": "ok", "pictures": 0}
+        assert server.get("/health").json() == {"status": "ok", "pictures": 0, "uploads": 0}
 
 
-def test_a_reader_that_stops_reading_gives_its_place_back(edges, tmp_path):
+UPLOAD = b"POST /presets/edges HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+
+
+def test_uploads_that_hang_keep_nobody_waiting(edges, tmp_path):
+    with (
+        serving(tmp_path / "s", edges, "--at-once", "1", "--queue", "1", start=0.3) as server,
+        ExitStack() as stack,
+    ):
+        hung = [stack.enter_context(server.socket()) for _ in range(4)]
+        for number, client in enumerate(hung, 1):  # twice as many as there are places
+            client.sendall(UPLOAD + b"Content-Length: 1000\r\n\r\nx")
+            until(lambda number=number: server.get("/health").json()["uploads"] == number)
+        assert server.get("/health").json()["pictures"] == 0
+        assert opened(server.post(png())).size == (53, 37)
+        until(lambda: select.select(hung, [], [], 0)[0])
+        cut = select.select(hung, [], [], 0)[0]
+        ((status, said),) = map(answer, cut)  # the slowest of them, and no more
+        assert status == 408 and said["error"].startswith("Others wait, and this upload is slow.")
+
+
+def test_only_what_is_slow_gives_way_to_others(monkeypatch):
+    now, cut = [100.0], []
+    monkeypatch.setattr(serve_door, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    fast, hung = (serve_door.Transfer(partial(cut.append, name)) for name in ("fast", "hung"))
+    for transfer in (fast, hung):
+        transfer.count(10_000_000)  # which says nothing of what comes after it
+    both = {fast, hung}
+    now[0] += serve_door.START / 2
+    assert not serve_door._give_way(both) and both == {fast, hung}
+    now[0] += serve_door.START
+    fast.count(int(serve_door.SLOW * serve_door.START))
+    assert serve_door._give_way(both) and (both, cut) == ({fast}, ["hung"])
+    assert not serve_door._give_way(both) and cut == ["hung"]
+
+
+def test_where_all_uploads_go_on_one_more_is_told_to_come_back(monkeypatch):
+    monkeypatch.setattr(serve_door, "START", 0.05)
+    places = serve_door.Places(Limits(at_once=1, queue=0))
+    monkeypatch.setattr(serve_door.Transfer, "rate", lambda self: float("inf"))
+    there = {serve_door.Transfer(lambda: None) for _ in range(2)}
+    places.uploads |= there
+    with pytest.raises(serve_door.Refusal, match="2 uploads are under way already") as raised:
+        asyncio.run(places.upload(lambda: None))
+    assert raised.value.status == 429 and places.uploads == there
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_reader_that_stops_reading_gives_its_place_back(edges, tmp_path, others):
     noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).save(out, "PNG", compress_level=0)
-    line = "POST /presets/edges HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-    with serving(tmp_path / "s", edges, "--seconds", "3") as server, server.socket() as client:
+    limits = ["--seconds", "60" if others else "3", "--at-once", "1", "--queue", "0"]
+    with serving(tmp_path / "s", edges, *limits, start=0.3) as server, server.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        head = f"{line}Content-Length: {len(out.getvalue())}\r\n\r\n".encode()
-        client.sendall(head + out.getvalue())
+        head = f"Content-Length: {len(out.getvalue())}\r\n\r\n".encode()
+        client.sendall(UPLOAD + head + out.getvalue())
         until(lambda: server.get("/health").json()["pictures"] == 1)
+        if others:  # who need not wait for the end of its time
+            until(lambda: server.post(png()).status_code == 200)
         until(lambda: server.get("/health").json()["pictures"] == 0)
 
 
@@ -551,17 +673,17 @@ def test_memory_does_not_grow_with_the_number_of_pictures(edges, tmp_path):
 
 def test_memory_is_given_back_when_no_picture_is_in(monkeypatch):
     rests = []
-    monkeypatch.setattr("qr_nodes.heap.give_back", lambda: rests.append(service.pictures))
+    monkeypatch.setattr("qr_nodes.heap.give_back", lambda: rests.append(service.places.pictures))
     monkeypatch.setattr("qr_nodes.heap.IDLE", 0.05)
     service = Service({}, Limits())
 
     async def three():
-        with service.place():
-            with service.place():
+        async with service.place():
+            async with service.place():
                 pass
             await asyncio.sleep(0.2)
             assert not rests
-        with service.place():
+        async with service.place():
             pass
         await asyncio.sleep(0.2)
 
@@ -624,5 +746,5 @@ def test_a_graph_with_two_loads_must_tell_which_is_meant():
         Prepared.of(graph.disconnect("export", "cutout"))
     prepared = Prepared.of(graph.change("load", bypass=True))
     with pytest.raises(ParamError, match="cannot be set from outside"):
-        prepared.check(prepared.graph.set_param("export", "path", "x.png"))
+        prepared.with_settings(["export.path=x.png"])
     assert set(presets()) == {"glass", "hair", "portrait", "product", "quick", "standard"}

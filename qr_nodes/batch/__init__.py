@@ -23,6 +23,7 @@ from qr_nodes.batch.one import (
     only,
     override,
     run_one,
+    setting,
     targets,
 )
 from qr_nodes.batch.overlap import Room
@@ -50,5 +51,6 @@ __all__ = [
     "run",
     "run_batch",
     "run_one",
+    "setting",
     "targets",
 ]

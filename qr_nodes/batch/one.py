@@ -89,17 +89,31 @@ def override(graph: Graph, settings: Iterable[str | tuple[str, Any]]) -> Graph:
 
     The name before the point is a node's id, or its type where only one node has it.
     """
-    for setting in settings:
-        text = isinstance(setting, str)
-        path, found, value = setting.partition("=") if text else (setting[0], True, setting[1])
-        node, point, name = path.strip().rpartition(".")
-        if not found or not point:
-            what = f"{(setting if text else path)!r} sets nothing."
-            raise ParamError(what, "--set", "Write NODE.PARAMETER=VALUE.")
-        if node not in graph.nodes and len(same := graph.of_type(node)) == 1:
-            node = same[0]
-        graph = graph.set_param(node, name, value, text=text)
+    for given in settings:
+        graph = graph.set_param(*setting(graph, given), text=isinstance(given, str))
     return graph
+
+
+def setting(
+    graph: Graph, given: str | tuple[str, Any], where: str = "--set"
+) -> tuple[str, str, Any]:
+    """Return node, parameter and value of a setting such as `override` takes.
+
+    Raises
+    ------
+    ParamError
+        It names none, at `where`.
+    """
+    if isinstance(given, str):
+        path, found, value = given.partition("=")
+    else:
+        (path, value), found = given, True
+    node, point, name = path.strip().rpartition(".")
+    if not found or not point:
+        raise ParamError(f"{path!r} sets nothing.", where, "Write NODE.PARAMETER=VALUE.")
+    if node not in graph.nodes and len(same := graph.of_type(node)) == 1:
+        node = same[0]
+    return node, name, value
 
 
 def for_networks(

@@ -32,7 +32,7 @@ def export(
     keep_profile: bool = True,
     keep_dpi: bool = True,
     metadata: Literal["none", "camera", "credit", "all"] = "camera",
-    overwrite: bool = True,
+    overwrite: Annotated[bool, Param(machine=True)] = True,
     job: Job = Job(),
 ) -> Written:
     """Write the cut-out, or its matte alone, to a file; the name's ending decides the format.

@@ -22,7 +22,9 @@ def load(
     *,
     path: Annotated[str, Param(kind="file")] = "",
     page: Annotated[int, Param(1, 100_000, ui=(1, 20))] = 1,
-    max_pixels: Annotated[float, Param(0.001, 10_000, ui=(10, 1000), unit="MP")] = 200.0,
+    max_pixels: Annotated[
+        float, Param(0.001, 10_000, ui=(10, 1000), unit="MP", machine=True)
+    ] = 200.0,
     job: Job = Job(),
 ) -> Cutout:
     """Read a picture, upright, in its own bit depth, with its profile and transparency.

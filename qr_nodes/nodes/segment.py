@@ -107,7 +107,7 @@ def segment(
     quality: Literal["fast", "balanced", "best"] = "balanced",
     edges: Annotated[float, Param(0, 100, unit="%")] = 100.0,
     device: Annotated[str, Param(kind="device")] = "auto",
-    require_gpu: bool = False,
+    require_gpu: Annotated[bool, Param(machine=True)] = False,
     existing_alpha: Literal["multiply", "replace", "keep"] = "multiply",
     job: Job = Job(),
 ) -> Cutout:
