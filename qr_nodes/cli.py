@@ -20,9 +20,9 @@ from pathlib import Path
 import click
 
 from qr_nodes import __version__
-from qr_nodes.cli_many import OPTIONS, SETTINGS, names_folder, run_many, say
+from qr_nodes.cli_many import OPTIONS, SETTINGS, asked, names_folder, run_many, say
 from qr_nodes.cli_service import serve, watch
-from qr_nodes.errors import QrNodesError, UnreadWarning
+from qr_nodes.errors import ModelError, QrNodesError, UnreadWarning
 from qr_nodes.signals import ENDS, exit_code, handled, stop
 
 
@@ -54,7 +54,7 @@ def _main(arguments: list[str] | None) -> int:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
         say(str(error))
-        return 1
+        return 2 if error.where.startswith("--") else error.exit_code
     except ImportError as error:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
@@ -242,28 +242,43 @@ def _run(
     quiet,
     **many,
 ) -> int:
-    from qr_nodes import batch
-    from qr_nodes.qrgraph import load_graph
+    from qr_nodes import kinds
+    from qr_nodes.imaging.image_io import format_of
+    from qr_nodes.qrgraph import is_preset
 
     if as_json and output == "-":
         raise click.UsageError("The picture and the report cannot both go to standard output.")
     if quiet:
         warnings.simplefilter("ignore", UnreadWarning)
-    graph = batch.override(load_graph(graph_file), settings)
-    graph = batch.for_networks(graph, model, quality, device, require_gpu)
+    with asked():
+        kinds.check_words(graph_file, pictures, output, is_preset)
+        if output and Path(output).suffix and len(pictures) < 2 and not names_folder(output):
+            format_of(output)
+        graph = _asked_graph(graph_file, settings, model, quality, device, require_gpu)
     _check_paths(command, pictures, output, quiet)
     with _streams(graph, pictures, output, suffix) as (inputs, outputs):
         return run_many(
             graph,
             inputs,
             outputs,
-            graph_name=os.path.abspath(graph_file) if os.path.exists(graph_file) else graph_file,
+            graph_name=graph_file if is_preset(graph_file) else os.path.abspath(graph_file),
             cached=not no_cache,
             as_json=as_json,
             quiet=quiet or output == "-",
             format=suffix,
             **many,
         )
+
+
+def _asked_graph(graph_file: str, settings, *networks):
+    """Return the graph that a command asks for, or raise what is wrong with its words."""
+    from qr_nodes import batch, preflight
+    from qr_nodes.qrgraph import load_graph
+
+    graph = batch.override(load_graph(graph_file), settings)
+    graph = batch.for_networks(graph, *networks)
+    preflight.refuse(graph, batch.targets(graph))
+    return graph
 
 
 def _check_paths(command: str, pictures, output: str | None, quiet: bool) -> None:
@@ -344,7 +359,8 @@ def check(graph: str) -> int:
     from qr_nodes import preflight
     from qr_nodes.qrgraph import find_file, inspect
 
-    found, faults = inspect(graph)
+    with asked():
+        found, faults = inspect(graph)
     path = find_file(graph)
     file, more = path.name, preflight.faults(found, path.parent)
     lines = [str(fault) for fault in faults] + [f"{file}: {fault}" for fault in more]
@@ -362,7 +378,8 @@ def nodes(name: str | None, as_json: bool) -> None:
     """List the nodes, or describe one with its parameters."""
     from qr_nodes.nodes import all_specs, find_called
 
-    specs = [find_called(name)] if name else all_specs()
+    with asked():
+        specs = [find_called(name)] if name else all_specs()
     if as_json:
         click.echo(json.dumps([_node_json(spec) for spec in specs], indent=1, ensure_ascii=False))
     elif name:
@@ -450,8 +467,9 @@ def models_get(names: tuple[str, ...]) -> None:
     """Fetch models; they are checked before they are used."""
     from qr_nodes.inference import registry, store
 
-    for name in names:
-        model = registry.find(name)
+    with asked():
+        models = {name: registry.find(name) for name in names}
+    for name, model in models.items():
         if not store.is_here(name):
             say(f"{name}: from {_origin(model)}. {model.licence}")
         with _Bytes(name) as bar:
@@ -500,8 +518,13 @@ class _Bytes:
 @click.option("--licence", help="Licence of its weights, for the list.")
 def models_add(file: str, name: str | None, **settings) -> None:
     """Add an ONNX model of your own. What is not set is guessed by trying it on a drawn picture."""
+    from qr_nodes import kinds
     from qr_nodes.inference import store
 
+    if (kind := kinds.kind_of(file)) not in ("model", ""):
+        with asked():
+            hint = kinds.instead(file, kind)
+            raise ModelError(f"{kinds.CALLED[kind]}, not a model.", file, hint)
     known = {key: value for key, value in settings.items() if value is not None}
     model = store.add(file, name, **known)
     mean, std = (" ".join(f"{value:g}" for value in triple) for triple in (model.mean, model.std))
@@ -528,6 +551,9 @@ def models_verify(names: tuple[str, ...]) -> int:
     from qr_nodes.inference import registry, store
 
     faults = 0
+    with asked():
+        for name in names:
+            registry.find(name)
     for name in names or [name for name in registry.models() if store.is_here(name)]:
         try:
             click.echo(f"{name}: whole, {store.verify(name)}")
@@ -550,7 +576,11 @@ def models_verify(names: tuple[str, ...]) -> int:
 def devices(model: str | None, as_json: bool) -> None:
     """List what can run networks here, and why the rest cannot."""
     from qr_nodes.inference import devices as found
+    from qr_nodes.inference import registry
 
+    if model:
+        with asked():
+            registry.find(model)
     auto = found.pick("auto")
     rows = []
     for device in found.devices():

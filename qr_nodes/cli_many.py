@@ -59,6 +59,16 @@ OPTIONS = [
 ]  # fmt: skip
 
 
+@contextlib.contextmanager
+def asked() -> Iterator[None]:
+    """Count what goes wrong within as a fault of the command itself: exit code 2."""
+    try:
+        yield
+    except QrNodesError as error:
+        error.exit_code = 2
+        raise
+
+
 def say(text: str) -> None:
     """Print a line about what is done: standard output is for results."""
     click.echo(text, err=True)
@@ -129,9 +139,10 @@ def run_many(
     jobs, bytes = jobs or (1 if one_picture else batch.default_jobs()), size(memory)
     engine = batch.cli_engine(cached=cached, lanes=max(2, jobs))
     try:
-        one, found = batch.gather(
-            graph, inputs, outputs, engine=engine, beside=True, edits=not no_edits, **how
-        )
+        with asked():
+            one, found = batch.gather(
+                graph, inputs, outputs, engine=engine, beside=True, edits=not no_edits, **how
+            )
         if not found.pictures:
             wanted = "that fits" if how["patterns"] or how["exclude"] else "that is read here"
             raise _nothing(folders or inputs, wanted, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qr_nodes import resources
-from qr_nodes.cli_many import SETTINGS, say, size
+from qr_nodes.cli_many import SETTINGS, asked, say, size
 from qr_nodes.errors import QrNodesError
 
 
@@ -77,7 +77,8 @@ def serve(graphs, host, port, names, at_once, queue, seconds, max_mb, max_mp) ->
         from qr_nodes import serve as service
     except ImportError as error:
         raise _missing(error, "serve") from error
-    presets = service.presets(graphs)
+    with asked():
+        presets = service.presets(graphs)
     service.fetch_models(presets, say)
     limits = service.Limits(int(max_mb * 1e6), max_mp * 1e6, at_once, queue, seconds)
     service.serve(presets, host, port, limits, names, say)
@@ -127,11 +128,13 @@ def watch(graph, inbox, output, settings, patterns, exclude, **options) -> None:
     from qr_nodes.qrgraph import load_graph
     from qr_nodes.watch import watch as watch_folder
 
+    with asked():
+        changed = batch.override(load_graph(graph), settings)
     jobs, memory = options["jobs"] or batch.default_jobs(), size(options["memory"])
     engine = batch.cli_engine(cached=not options["no_cache"], lanes=jobs)
     try:
         one = batch.Batch(
-            changed := batch.override(load_graph(graph), settings),
+            changed,
             output,
             [inbox],
             engine=engine,

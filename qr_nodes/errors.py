@@ -39,8 +39,11 @@ def suggest(name: str, names: Iterable[str], otherwise: str = "") -> str:
     """
     import difflib  # only somebody who has mistyped waits for it
 
-    known = {plain(each): each for each in names}
-    if close := difflib.get_close_matches(plain(name[:LONG]), known, 1):
+    known, called = {plain(each): each for each in names}, plain(name[:LONG])
+    close = [each for each in known if sorted(each) == sorted(called)]
+    # Of three letters, two are common to "gif" and "tif", which nobody takes for each other.
+    close += difflib.get_close_matches(called, known, 1, 0.6 if len(called) > 3 else 0.8)
+    if close:
         return f"Perhaps you mean {known[close[0]]!r}."
     return otherwise or f"Use one of {', '.join(known.values())}." if known else otherwise
 
@@ -102,11 +105,17 @@ class QrNodesError(Exception):
         who knows it.
     hint : str
         What to do about it, as a sentence.
+
+    Attributes
+    ----------
+    exit_code : int
+        What a command ends with that meets it: 1 for what failed, 2 for a wrong command.
     """
 
     def __init__(self, what: str, where: str = "", hint: str = ""):
         super().__init__(what, where, hint)
         self.what, self.where, self.hint = what, where, hint
+        self.exit_code = 1
 
     def __str__(self) -> str:
         where, what, hint = map(one_line, (self.where, self.what, self.hint))

@@ -40,6 +40,7 @@ from qr_nodes.errors import (
     suggest,
 )
 from qr_nodes.graph import NODE_ID, Graph, Node, no_such_parameter, unknown
+from qr_nodes.kinds import kind_of, not_a_graph
 from qr_nodes.nodes import known
 from qr_nodes.pipes import drained
 from qr_nodes.whole import replacing
@@ -148,19 +149,32 @@ def unread(graph: Graph) -> list[QrNodesError]:
 
 def _sound(path: str | os.PathLike) -> tuple[Graph, list[QrNodesError]]:
     file = find_file(path)
+    if file.is_dir():
+        raise not_a_graph(file, "folder")
     try:
         graph, faults = parse(_read(file), file.parent)
     except GraphError as error:
+        if (kind := kind_of(file)) not in ("", "graph"):
+            raise not_a_graph(file, kind) from error
         raise error.at(file.name) from error.__cause__
     return graph, [fault.at(file.name) for fault in faults]
 
 
 def find_file(path: str | os.PathLike) -> Path:
-    """Give the file at `path`, or the preset that is called so."""
-    file = Path(path)
-    if not file.exists() and str(path) in presets():
-        return next(f for f in _preset_files() if f.stem == str(path))
+    """Return the file of the preset that is called so, or `path`.
+
+    A name without an ending is a preset before it is a file: folders of results have names of
+    presets. One with an ending is a file first.
+    """
+    name, file = os.fspath(path), Path(path)
+    if (not file.suffix or not file.exists()) and is_preset(name):
+        return next(f for f in _preset_files() if f.stem == name)
     return file
+
+
+def is_preset(name: str) -> bool:
+    """Return whether a preset has this name."""
+    return os.path.basename(name) == name and name in presets()
 
 
 def presets() -> list[str]:
@@ -355,10 +369,13 @@ def _read(file: Path) -> bytes:
             with file.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        known = ", ".join(presets())
-        raise ReadError(
-            f"the graph cannot be read ({error.strerror}).", str(file), f"Presets: {known}."
-        ) from error
+        what, hint = f"the graph cannot be read ({error.strerror}).", "Check its permissions."
+        if isinstance(error, FileNotFoundError):
+            what = "there is no such preset or file."
+            hint = suggest(str(file), presets(), f"Presets: {', '.join(presets())}.")
+        raise ReadError(what, str(file), hint) from error
+    if len(data) > MAX_BYTES and (kind := kind_of(file)) not in ("", "graph"):
+        raise not_a_graph(file, kind)
     if len(data) > MAX_BYTES:
         raise ReadError(
             f"the graph is larger than {MAX_BYTES >> 20} MB.", file.name, "Make it less."

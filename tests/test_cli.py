@@ -105,7 +105,7 @@ def test_settings_change_the_result_and_name_what_is_wrong(edges, cut, tmp_path,
         ),
         ("sigma", "--set: 'sigma' sets nothing. Write NODE.PARAMETER=VALUE."),
     ]:
-        assert main(["run", edges, str(cut), "-o", f"{tmp_path}/no.png", "-s", setting]) == 1
+        assert main(["run", edges, str(cut), "-o", f"{tmp_path}/no.png", "-s", setting]) == 2
         assert one_line(capsys) == said
     assert not (tmp_path / "no.png").exists()
 
@@ -178,7 +178,7 @@ def test_the_report_has_one_shape_and_absolute_paths(edges, cut, tmp_path, monke
             assert all(os.path.isabs(file) for file in files if file)
 
 
-@pytest.mark.parametrize("name", ["out.gif", "cut.png/out.png", "out"])
+@pytest.mark.parametrize("name", ["cut.png/out.png", "out"])
 def test_an_output_that_cannot_be_is_said_before_anything_runs(edges, cut, tmp_path, capsys, name):
     asked = ["run", edges, "-i", str(cut), "-o", str(tmp_path / name), "--json"]
     assert main(asked) == 1
@@ -207,9 +207,11 @@ def test_bad_pictures_and_places_give_one_line_and_leave_nothing(edges, cut, tmp
     assert one_line(capsys) == (
         "folder.png: there is no picture that is read here. Name another folder."
     )
-    for out in ("empty.png/no/out.png", "out.xyz", "out"):
+    for out in ("empty.png/no/out.png", "out"):
         assert main(["run", edges, str(cut), "-o", str(tmp_path / out)]) == 1
         assert one_line(capsys).startswith("cut.png: ")
+    assert main(["run", edges, str(cut), "-o", str(tmp_path / "out.xyz")]) == 2
+    assert "no format is known for the ending '.xyz'" in one_line(capsys)
     assert sorted(os.listdir(tmp_path)) == before
 
 
@@ -268,7 +270,7 @@ def test_a_graph_with_two_loads_asks_which(tmp_path, cut, capsys):
         graph = graph.set_param(id, "path", str(cut))
     graph = graph.add("load", "third")
     save_graph(graph.remove("load"), tmp_path / "a.qrgraph")
-    assert main(["run", str(tmp_path / "a.qrgraph"), str(cut), "-o", str(tmp_path / "o.png")]) == 1
+    assert main(["run", str(tmp_path / "a.qrgraph"), str(cut), "-o", str(tmp_path / "o.png")]) == 2
     assert "nothing is linked" in one_line(capsys)
 
 
@@ -280,7 +282,7 @@ def test_nodes_are_listed_and_described(capsys):
     assert "sigma = 2.0  [from 0 to 500 px]" in capsys.readouterr().out
     assert main(["nodes", "--json"]) == 0
     assert {"feather", "export"} <= {spec["id"] for spec in json.loads(capsys.readouterr().out)}
-    assert main(["nodes", "glow"]) == 1
+    assert main(["nodes", "glow"]) == 2
     for name, title in (("Feather", "Feather (feather, "), ("Grow/Shrink", "Grow/Shrink (grow_")):
         assert main(["nodes", name]) == 0
         assert capsys.readouterr().out.startswith(title)
@@ -300,6 +302,118 @@ def test_what_a_graph_holds_and_nothing_reads_is_said_once(edges, cut, tmp_path,
     assert capsys.readouterr().err.count(said) == 1
     assert main(["run", edges, str(cut), "-o", str(tmp_path / "out.png"), "-q"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run standart a.jpg", "standart: there is no such preset or file. Perhaps you mean 'sta"),
+        ("remove a.jpg -p none.qrgraph", "none.qrgraph: there is no such preset or file."),
+        (
+            "remove a.jpg --model u2nett",
+            "segment: there is no model 'u2nett'. Perhaps you mean 'u2",
+        ),
+        (
+            "remove a.jpg --device gpuu",
+            "segment: there is no device 'gpuu'. Perhaps you mean 'gpu'.",
+        ),
+        ("remove a.jpg -s segment.modle=u2net", "segment.modle: there is no such parameter. Perh"),
+        ("remove a.jpg -s segmnt.model=u2net", "segmnt: there is no such node. Perhaps you mean "),
+        ("remove a.jpg -s segment.quality=bset", "segment.quality: 'bset' cannot be used. Perhap"),
+        (
+            "remove a.jpg --format pgn",
+            "--format: no format is known for the ending '.pgn'. Perhaps",
+        ),
+        ("remove a.jpg --name {stam}", "--name: '{stam}' has a field that is not known: 'stam'."),
+        ("remove a.jpg --report x.txt", "--report: 'x.txt' cannot be used. End it in .json or"),
+        (
+            "check standart",
+            "standart: there is no such preset or file. Perhaps you mean 'standard'.",
+        ),
+        ("nodes fether", "there is no node of type 'fether'. Perhaps you mean 'feather'."),
+        ("models get u2netp u2nett", "there is no model 'u2nett'. Perhaps you mean 'u2net'."),
+        ("models verify u2nett", "there is no model 'u2nett'. Perhaps you mean 'u2net'."),
+        ("devices --benchmark u2nett", "there is no model 'u2nett'. Perhaps you mean 'u2net'."),
+        ("watch standart . -o out", "standart: there is no such preset or file."),
+        (
+            "serve standart",
+            "standart: there is no such preset or file. Perhaps you mean 'standard'.",
+        ),
+    ],
+)
+def test_a_wrong_command_ends_with_2_before_any_work(words, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 30)).save("a.jpg")
+    assert main(words.split()) == 2
+    assert one_line(capsys).startswith(said)
+    assert os.listdir() == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "run a.jpg -o x.png",
+            "this is a picture, not a graph. You may mean: remove a.jpg -o x.png",
+        ),
+        (
+            "run pic standard -o x.png",
+            "this is a picture, not a graph. You may mean: run standard p",
+        ),
+        ("remove g", "this is a graph, not a picture. You may mean: run g PICTURE"),
+        ("remove quick a.jpg", "this is a preset, not a picture. You may mean: run quick a.jpg"),
+        ("run g h a.jpg", "this is a graph, not a picture. You may mean: run h a.jpg"),
+        (
+            "remove -p folder a.jpg",
+            "this is a folder, not a graph. You may mean: remove folder a.j",
+        ),
+        ("run net a.jpg", "this is a model, not a graph. To use it: models add net"),
+        ("remove net", "this is a model, not a picture. To use it: models add net"),
+        (
+            "remove edits",
+            "these are the edits of one picture, not a picture. They are applied wher",
+        ),
+        (
+            "check edits",
+            "these are the edits of one picture, not a graph. They are applied where t",
+        ),
+        ("check pic", "this is a picture, not a graph. To cut it out: remove pic"),
+        ("check folder", "this is a folder, not a graph. To cut out its pictures: remove folder"),
+        ("watch pic folder -o out", "this is a picture, not a graph. To cut it out: remove pic"),
+        ("models add g", "this is a graph, not a model. To run it: run g PICTURE"),
+        ("remove a.jpg --model net", "there is no model 'net'. To use a file: models add net"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_the_command(
+    words, said, edges, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("standard").mkdir()
+    Image.new("RGB", (40, 30)).save("a.jpg")
+    shutil.copy("a.jpg", "pic")
+    for name in "gh":
+        shutil.copy(edges, name)
+    Path("net").write_bytes(b"\x08\x08:<\n\x0f\n\x02in\x12\x03out")
+    Path("edits").write_text('{"nodes": {}, "format": "qredit", "version": 1}')
+    before = sorted(os.listdir())
+    assert main(words.split()) == 2
+    line = one_line(capsys).replace("qr-nodes ", "")
+    assert said in line
+    assert sorted(os.listdir()) == before
+
+
+def test_a_bare_name_is_a_preset_before_it_is_a_file_or_folder(edges, cut, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QR_NODES_HOME", str(tmp_path / "home"))
+    Path("home/graphs").mkdir(parents=True)
+    shutil.copy(edges, "home/graphs/mine.qrgraph")
+    for name in ("mine", "standard"):
+        Path(name).mkdir()
+        assert main(["check", name]) == 0
+    assert main(["run", "mine", str(cut), "-o", "out.png"]) == 0
+    Path("quick").write_text("no graph")
+    assert main(["check", "quick"]) == 0
 
 
 def test_a_file_where_a_command_belongs_is_told_the_commands(cut, edges, capsys):
@@ -534,5 +648,5 @@ def test_two_exports_that_nothing_tells_apart_say_what_to_do(cut, tmp_path, caps
     graph = Graph.chain("load", "export").add("export", "a").add("export", "b").remove("export")
     graph = graph.connect("load", "a").connect("load", "b")
     save_graph(graph, tmp_path / "two.qrgraph")
-    assert main(["run", f"{tmp_path}/two.qrgraph", str(cut), "-o", str(tmp_path / "x.png")]) == 1
+    assert main(["run", f"{tmp_path}/two.qrgraph", str(cut), "-o", str(tmp_path / "x.png")]) == 2
     assert one_line(capsys).startswith("the graph has 2 Export nodes: a, b. ")

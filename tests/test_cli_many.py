@@ -78,8 +78,8 @@ def test_a_dry_run_lists_and_does_nothing(edges, photos, tmp_path, capsys):
 
 def test_what_is_wrong_has_one_line(edges, photos, tmp_path, capsys):
     for options, code, said in [
-        (["--name", "x{ext}"], 1, "--name: 'x{ext}' would give all pictures one name"),
-        (["--format", "raw"], 1, "no format is known for the ending '.raw'"),
+        (["--name", "x{ext}"], 2, "--name: 'x{ext}' would give all pictures one name"),
+        (["--format", "raw"], 2, "no format is known for the ending '.raw'"),
         (["--memory", "lots"], 2, "--memory: 'lots' is no size. Write it as in 4G or 750M."),
         (
             ["--memory", "0"],
@@ -92,15 +92,15 @@ def test_what_is_wrong_has_one_line(edges, photos, tmp_path, capsys):
             2,
             "than 9 workers take without any picture. Use 1750M or more.",
         ),
-        (["--model", "u2net"], 1, "model: the graph has no Segment node that it would be for."),
-        (["--report", "x.txt"], 1, "--report: 'x.txt' cannot be used. End it in .json or .csv."),
+        (["--model", "u2net"], 2, "model: the graph has no Segment node that it would be for."),
+        (["--report", "x.txt"], 2, "--report: 'x.txt' cannot be used. End it in .json or .csv."),
         (["--jobs", "0"], 2, "Invalid value for '-j' / '--jobs'"),
         (["--pattern", "*.gif"], 1, "photos: there is no picture that fits."),
         (["-o", "-"], 2, "A folder goes to a folder, not to standard output."),
         (["-"], 2, "Standard input is one picture: name no other beside it."),
-        (["--format", "bmp"], 1, "--format: no format is known for the ending '.bmp'."),
+        (["--format", "bmp"], 2, "--format: no format is known for the ending '.bmp'."),
         (["-o", f"{photos}/a.png"], 2, "a.png names one file, and there may be several results."),
-        (["-o", photos], 1, "pictures are read from this folder. Name another folder"),
+        (["-o", photos], 2, "pictures are read from this folder. Name another folder"),
     ]:
         assert main(["run", edges, photos, "-o", str(tmp_path / "out"), *options]) == code
         out, err = capsys.readouterr()

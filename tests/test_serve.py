@@ -703,8 +703,8 @@ def test_beyond_loopback_there_is_a_warning(edges, tmp_path):
 
 
 def test_what_keeps_it_from_starting_is_one_line(edges, tmp_path, capsys):
-    def line(*args: str) -> str:
-        assert main(["serve", *args]) == 1
+    def line(*args: str, code: int = 1) -> str:
+        assert main(["serve", *args]) == code
         out, err = capsys.readouterr()
         assert out == "" and err.count("\n") == 1
         return err
@@ -715,10 +715,10 @@ def test_what_keeps_it_from_starting_is_one_line(edges, tmp_path, capsys):
             patch.setattr("qr_nodes.serve.fetch_models", lambda presets, say: None)
             assert f"127.0.0.1:{port}: nothing can listen there" in line("--port", port)
             assert "nothing can listen there" in line("--host", "no.such.host.invalid")
-    assert "the graph cannot be read" in line(str(tmp_path / "none.qrgraph"))
-    assert "another preset has this name" in line(edges, edges)
+    assert "there is no such preset" in line(str(tmp_path / "none.qrgraph"), code=2)
+    assert "another preset has this name" in line(edges, edges, code=2)
     save_graph(Graph.chain("load", "feather"), tmp_path / "open.qrgraph")
-    assert line(str(tmp_path / "open.qrgraph")).startswith("open: the graph has no Export node.")
+    assert "open: the graph has no Export node." in line(str(tmp_path / "open.qrgraph"), code=2)
 
 
 def test_without_the_extra_there_is_one_sentence():

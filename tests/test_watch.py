@@ -424,13 +424,13 @@ def test_two_watches_do_not_share_an_output_folder(watching, inbox, out, graph, 
 
 
 def test_what_keeps_it_from_starting_is_one_line(graph, inbox, out, tmp_path, capsys):
-    for arguments, said in [
-        (["none", str(inbox)], "the graph cannot be read"),
-        ([str(graph), str(tmp_path / "none")], "there is no such folder"),
-        ([str(graph), str(inbox), "-s", "feather.sigma=900"], "900 px is out of range"),
-        ([str(graph), str(inbox), "--name", "{size}"], "has a field that is not known"),
+    for arguments, code, said in [
+        (["none", str(inbox)], 2, "there is no such preset or file"),
+        ([str(graph), str(tmp_path / "none")], 1, "there is no such folder"),
+        ([str(graph), str(inbox), "-s", "feather.sigma=900"], 2, "900 px is out of range"),
+        ([str(graph), str(inbox), "--name", "{size}"], 2, "has a field that is not known"),
     ]:
-        assert main(["watch", *arguments, "-o", str(out)]) == 1
+        assert main(["watch", *arguments, "-o", str(out)]) == code
         err = capsys.readouterr().err
         assert said in err and err.count("\n") == 1
     assert main(["watch", str(graph), str(inbox)]) == 2

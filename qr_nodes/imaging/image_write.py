@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageColor
 
-from qr_nodes.errors import WriteError
+from qr_nodes.errors import WriteError, suggest
 from qr_nodes.imaging.color import profile_fault, without_owner
 from qr_nodes.imaging.image_encode import Pixels, write_png, write_tiff
 from qr_nodes.types import Cutout, Source, is_opaque
@@ -58,7 +58,8 @@ def format_of(path: str | os.PathLike) -> str:
     ending = Path(path).suffix.lower().lstrip(".")
     if ending not in FORMATS:
         what = f"no format is known for the ending '.{ending}'." if ending else "it has no ending."
-        raise WriteError(what, str(path), "End the name in png, webp, tif, avif or jpg.")
+        hint = suggest(ending, FORMATS, "End the name in png, webp, tif, avif or jpg.")
+        raise WriteError(what, str(path), hint)
     return FORMATS[ending]
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qr_nodes.errors import DeviceError
+from qr_nodes.errors import DeviceError, suggest
 
 Kind = Literal["cpu", "gpu", "npu"]
 
@@ -144,8 +144,10 @@ def pick(name: str = "auto") -> Device:
             return device
     if meant:
         raise DeviceError(f"{meant[0].name} cannot run: {meant[0].reason}", hint="Use auto or cpu.")
-    names = ", ".join(d.name for d in devices() if d.available)
-    raise DeviceError(f"there is no device {name!r}.", hint=f"Use auto, cpu, gpu or: {names}.")
+    names = [d.name for d in devices() if d.available]
+    hint = f"Use auto, cpu, gpu or: {', '.join(names)}."
+    hint = suggest(name, ["auto", "cpu", "gpu", *names], hint)
+    raise DeviceError(f"there is no device {name!r}.", hint=hint)
 
 
 def _built_in() -> list[Device]:

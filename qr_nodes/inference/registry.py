@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from qr_nodes import resources
-from qr_nodes.errors import ModelError
+from qr_nodes.errors import ModelError, suggest
 
 Triple = tuple[float, float, float]
 LARGE = 1e6
@@ -129,16 +129,16 @@ def models() -> dict[str, Model]:
 
 
 def find(name: str) -> Model:
-    """Return the model called `name`, or raise ModelError naming those there are."""
+    """Return the model called `name`, or raise ModelError naming the nearest."""
     known = models()
     if name in known:
         return known[name]
     if name in _listed():
         raise useless(name)
-    raise ModelError(
-        f"there is no model {name!r}.",
-        hint=f"Use one of {', '.join(known)}; 'qr-nodes models add FILE' adds your own.",
-    )
+    otherwise = "'qr-nodes models list' shows those there are."
+    if Path(name).is_file():
+        otherwise = f"To use a file: qr-nodes models add {name}."
+    raise ModelError(f"there is no model {name!r}.", hint=suggest(name, known, otherwise))
 
 
 def useless(name: str) -> ModelError:

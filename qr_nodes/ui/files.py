@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dearpygui.dearpygui as dpg
 
-from qr_nodes import qrgraph, trust
+from qr_nodes import kinds, qrgraph, trust
 from qr_nodes.batch import first_picture
 from qr_nodes.engine import Event, RunRequest
 from qr_nodes.errors import QrNodesError, WriteError, one_line
@@ -295,8 +295,13 @@ class Files:
         A graph is opened, a picture loaded, a folder is for the Batch panel.
         """
         path = paths[0]
-        if path.endswith(".qrgraph"):
+        kind = kinds.not_a_picture(path)
+        if path.endswith(".qrgraph") or kind == "graph":
             self._sure(lambda: self.open_path(path))
+            return
+        if kind:
+            what = f"{kinds.CALLED[kind]}, not a picture."
+            self.app.say(f"{Path(path).name}: {what} {kinds.instead(path, kind)}", "error")
             return
         if os.path.isdir(path):
             self.app.batch.take(path)

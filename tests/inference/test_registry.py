@@ -39,7 +39,7 @@ def test_a_model_that_no_node_can_use_is_offered_nowhere(capsys, tmp_path, monke
     name = "vitmatte-small-composition-1k"
     said = f"{name} needs a trimap beside the picture, and no node can use it yet. Use one of"
     assert name in registry.packaged() and name not in registry.models()
-    assert main(["models", "get", name]) == 1
+    assert main(["models", "get", name]) == 2
     assert said in capsys.readouterr().err
     for options in ([], ["--json"]):
         assert main(["models", "list", *options]) == 0
@@ -74,8 +74,8 @@ def test_preprocessing_is_kept_apart_by_every_value_that_counts():
         assert other.preprocessing != model.preprocessing, field
 
 
-def test_an_unknown_model_is_answered_with_those_there_are():
-    with pytest.raises(ModelError, match=r"there is no model 'u2netq'\. Use one of u2netp, u2net"):
+def test_an_unknown_model_is_answered_with_the_nearest():
+    with pytest.raises(ModelError, match=r"there is no model 'u2netq'\. Perhaps you mean"):
         registry.find("u2netq")
 
 
