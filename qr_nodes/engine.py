@@ -25,7 +25,7 @@ from qr_nodes.errors import Cancelled, GraphError, NodeError, QrNodesError, Read
 from qr_nodes.graph import Node
 from qr_nodes.node import Before, Job
 from qr_nodes.patch import redone
-from qr_nodes.plan import Files, RunRequest, Step, StepId, hashed, steps
+from qr_nodes.plan import Files, RunRequest, Step, StepId, fed, hashed, steps
 from qr_nodes.types import Cutout, Mask
 
 POLL = 0.004
@@ -319,8 +319,9 @@ class _Run:
             n: (self.entries[source].outputs, out) for n, (source, out) in step.inputs.items()
         }
         node = self.request.graph.nodes[id[0]]
-        eaten = [self.steps[source].key for source, _ in step.inputs.values()]
-        maker = f"{node.spec.id} {node.spec.version}".encode()  # another version, other pixels
+        eaten = fed(step.inputs, self.steps)
+        spec = node.spec  # another version, or another author's code: other pixels
+        maker = hashed(spec.id.encode(), str(spec.version).encode(), spec.source.encode())
         job = _NodeJob(engine, flight, self.request.id, id, [maker, *eaten])
         job.reason = _reason(engine.history.get(id), step.made_of)
         last = engine.ended.get(id)

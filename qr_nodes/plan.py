@@ -153,12 +153,18 @@ def steps(request: RunRequest, files: Files) -> dict[StepId, Step]:
 
 def _step(node: Node, scale: float, inputs: Mapping, outside: tuple, steps: Mapping) -> Step:
     """Work out the key of a node at a scale from those of what it eats."""
-    parts = [node.digest, repr((scale, outside)).encode()]
-    made_of = {**node.params, **dict(outside)}
-    for name, (source, output) in inputs.items():
-        parts += [name.encode(), output.encode(), steps[source].key]
-        made_of[f"input {name!r}"] = steps[source].key
-    return Step(hashed(*parts), inputs, made_of)
+    eaten = fed(inputs, steps)
+    key = hashed(node.digest, repr((scale, outside)).encode(), *eaten)
+    links = {f"input {name!r}": part for name, part in zip(inputs, eaten, strict=True)}
+    return Step(key, inputs, {**node.params, **dict(outside), **links})
+
+
+def fed(inputs: Mapping[str, tuple[StepId, str]], steps: Mapping[StepId, Step]) -> list[bytes]:
+    """Return for each linked input what tells it from any other: its name, and what it is fed."""
+    return [
+        hashed(name.encode(), output.encode(), steps[source].key)
+        for name, (source, output) in inputs.items()
+    ]
 
 
 def hashed(*parts: bytes) -> bytes:

@@ -6,7 +6,7 @@ import gc
 import threading
 import weakref
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,7 +16,8 @@ from qr_nodes.engine import Engine, RunRequest
 from qr_nodes.errors import Cancelled, ParamError
 from qr_nodes.graph import Graph
 from qr_nodes.node import Job, Param, node, spec_of
-from qr_nodes.types import Cutout
+from qr_nodes.plan import hashed
+from qr_nodes.types import Cutout, Mask
 
 
 def ask(engine, graph, *targets, **more):
@@ -217,6 +218,49 @@ def test_memo_survives_a_change_of_other_parameters(stubs, engine):
     outcome, _ = ask(engine, graph.set_param("network", "gain", 3.0), "network")
     assert stubs.taken() == ["source", "network", "inference", "network"]
     assert alpha(outcome, "network") == 0.75
+
+
+class Two(NamedTuple):
+    """Two masks."""
+
+    low: Mask
+    high: Mask
+
+
+def test_memo_is_not_that_of_another_output_or_input(engine):
+    @node("Two", category="Stub")
+    def stub_two() -> Two:
+        return Two(np.full((2, 3), 0.25, np.float32), np.full((2, 3), 0.75, np.float32))
+
+    @node("Doubled", category="Stub")
+    def stub_doubled(a: Mask | None = None, b: Mask | None = None, *, job: Job = Job()) -> Mask:
+        kept = job.memo("kept", (), lambda: -b if a is None else a.copy())
+        return kept * np.float32(2)
+
+    graph = Graph().add(spec_of(stub_two), "two").add(spec_of(stub_doubled), "doubled")
+
+    def found(output: str, input: str) -> float:
+        linked = graph.connect("two", "doubled", output=output, input=input)
+        return ask(engine, linked, "doubled")[0].outputs["doubled"]["mask"][0, 0]
+
+    assert found("low", "a") == 0.5
+    assert found("high", "a") == 1.5
+    assert found("low", "b") == -0.5
+    assert found("low", "a") == 0.5
+
+
+def test_memo_is_not_that_of_other_code_under_the_same_name(stubs, engine):
+    first = stubs.specs["network"]
+    for source in ("one", "another"):
+        graph = stubs.graph("source").add(replace(first, source=source), "network")
+        ask(engine, graph.connect("source", "network"), "network")
+    assert stubs.taken().count("inference") == 2
+
+
+def test_parts_of_a_key_are_told_from_each_other():
+    """Or an output "ab" of an input "c" were an output "a" of an input "bc"."""
+    assert hashed(b"ab", b"c") != hashed(b"a", b"bc")
+    assert hashed(b"ab") != hashed(b"ab", b"")
 
 
 def test_memo_on_disk_survives_the_process(stubs, tmp_path):
