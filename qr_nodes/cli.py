@@ -272,13 +272,11 @@ def _run(
 
 def _asked_graph(graph_file: str, settings, *networks):
     """Return the graph that a command asks for, or raise what is wrong with its words."""
-    from qr_nodes import batch, preflight
+    from qr_nodes import batch
     from qr_nodes.qrgraph import load_graph
 
     graph = batch.override(load_graph(graph_file), settings)
-    graph = batch.for_networks(graph, *networks)
-    preflight.refuse(graph, batch.targets(graph))
-    return graph
+    return batch.for_networks(graph, *networks)
 
 
 def _check_paths(command: str, pictures, output: str | None, quiet: bool) -> None:

@@ -226,7 +226,7 @@ def _tell(
     from qr_nodes.batch.many import disk_full
     from qr_nodes.batch.report import Report
 
-    failures, done, skipped, stopped, full = [], 0, 0, 0, False
+    failures, done, skipped, stopped, full, code = [], 0, 0, 0, False, 0
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(Report(*how)) for how in reports]
         stack.enter_context(bar)
@@ -241,6 +241,7 @@ def _tell(
                     if os.environ.get("QR_NODES_DEBUG"):
                         raise result.error
                     failures.append(failure(result, folders))
+                    code = result.error.exit_code if total == 1 else 1
                     full = full or disk_full(result.error)
                 skipped += result.skipped
                 done += result.error is None and not result.skipped
@@ -261,7 +262,7 @@ def _tell(
         return stopped
     if total > 1 and sys.stderr.isatty() and not quiet:
         say(f"{done} done, {skipped} were current, {len(failures)} failed.")
-    return 1 if failures else 0
+    return code
 
 
 def failure(result, folders: Sequence[str] = ()) -> str:

@@ -105,17 +105,14 @@ class QrNodesError(Exception):
         who knows it.
     hint : str
         What to do about it, as a sentence.
-
-    Attributes
-    ----------
     exit_code : int
         What a command ends with that meets it: 1 for what failed, 2 for a wrong command.
     """
 
-    def __init__(self, what: str, where: str = "", hint: str = ""):
+    def __init__(self, what: str, where: str = "", hint: str = "", exit_code: int = 1):
         super().__init__(what, where, hint)
         self.what, self.where, self.hint = what, where, hint
-        self.exit_code = 1
+        self.exit_code = exit_code
 
     def __str__(self) -> str:
         where, what, hint = map(one_line, (self.where, self.what, self.hint))

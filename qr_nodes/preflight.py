@@ -37,18 +37,6 @@ def faults(graph: Graph, folder: str | os.PathLike) -> list[QrNodesError]:
     return found + _misfits(graph, used, folder)
 
 
-def refuse(graph: Graph, targets: Iterable[str]) -> None:
-    """Raise the first fault of a graph that is one whatever the picture is, if there is any.
-
-    Files are not looked at.
-    """
-    for id in graph.upstream(targets):
-        node = graph.nodes[id]
-        if not node.bypass and not node.spec.writes:
-            for fault in (*graph.problems([id]), *_ruled_out(graph, id, None)):
-                raise fault
-
-
 def _unnamed(graph: Graph, used: list[str]) -> list[QrNodesError]:
     """List the sources that get no picture, neither from the graph nor from a run."""
     loads = [id for id in used if graph.nodes[id].spec.id == "load"]
@@ -71,13 +59,13 @@ def _missing(id: str, node: Node, folder: str | os.PathLike) -> list[QrNodesErro
     ]
 
 
-def _ruled_out(graph: Graph, id: str, folder: str | os.PathLike | None) -> list[QrNodesError]:
+def _ruled_out(graph: Graph, id: str, folder: str | os.PathLike) -> list[QrNodesError]:
     """List what a node itself rules out; where it would write elsewhere, nothing is tried."""
     spec, params = graph.nodes[id].spec, graph.nodes[id].params
     saved = outputs(graph, [id]).values()
     if spec.check is None or (spec.writes and not saved):
         return []
-    if saved and not all(folder is not None and within(path, folder) for path in saved):
+    if saved and not all(within(path, folder) for path in saved):
         return []
     try:
         spec.check(params, graph.linked(id))

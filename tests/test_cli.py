@@ -311,11 +311,11 @@ def test_what_a_graph_holds_and_nothing_reads_is_said_once(edges, cut, tmp_path,
         ("remove a.jpg -p none.qrgraph", "none.qrgraph: there is no such preset or file."),
         (
             "remove a.jpg --model u2nett",
-            "segment: there is no model 'u2nett'. Perhaps you mean 'u2",
+            "a.jpg: segment: there is no model 'u2nett'. Perhaps you mean 'u2",
         ),
         (
             "remove a.jpg --device gpuu",
-            "segment: there is no device 'gpuu'. Perhaps you mean 'gpu'.",
+            "a.jpg: segment: there is no device 'gpuu'. Perhaps you mean 'gpu'.",
         ),
         ("remove a.jpg -s segment.modle=u2net", "segment.modle: there is no such parameter. Perh"),
         ("remove a.jpg -s segmnt.model=u2net", "segmnt: there is no such node. Perhaps you mean "),

@@ -147,7 +147,7 @@ def pick(name: str = "auto") -> Device:
     names = [d.name for d in devices() if d.available]
     hint = f"Use auto, cpu, gpu or: {', '.join(names)}."
     hint = suggest(name, ["auto", "cpu", "gpu", *names], hint)
-    raise DeviceError(f"there is no device {name!r}.", hint=hint)
+    raise DeviceError(f"there is no device {name!r}.", hint=hint, exit_code=2)
 
 
 def _built_in() -> list[Device]:

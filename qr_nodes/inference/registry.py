@@ -138,7 +138,8 @@ def find(name: str) -> Model:
     otherwise = "'qr-nodes models list' shows those there are."
     if Path(name).is_file():
         otherwise = f"To use a file: qr-nodes models add {name}."
-    raise ModelError(f"there is no model {name!r}.", hint=suggest(name, known, otherwise))
+    hint = suggest(name, known, otherwise)
+    raise ModelError(f"there is no model {name!r}.", hint=hint, exit_code=2)
 
 
 def useless(name: str) -> ModelError:

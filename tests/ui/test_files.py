@@ -100,7 +100,7 @@ def test_a_start_with_a_broken_preset_opens_the_window_and_says_so(files, home):
 def test_a_start_with_a_graph_that_cannot_be_read_leaves_nothing_to_recover(files, tmp_path):
     files.start(str(tmp_path / "gone.qrgraph"))
     (said,) = files.app.said
-    assert "gone.qrgraph: the graph cannot be read (No such file or directory)." in said
+    assert "gone.qrgraph: there is no such preset or file." in said
     assert files.app.document.graph.of_type("segment") and not files.path and not files.dirty
 
 
