@@ -7,6 +7,7 @@ Where a folder is wanted, Enter takes the one that is shown unless another is ma
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import dearpygui.dearpygui as dpg
 
+from qr_nodes.errors import QrNodesError
 from qr_nodes.ui import theme
 from qr_nodes.ui.modal import ENTER, Modal, ask
 
@@ -21,6 +23,23 @@ SHOWN = 300
 """Entries in the list at most; typing narrows it."""
 
 WIDTH, HEIGHT = 640, 340
+FORMAT = 110
+"""Width of the choice of a file's kind, px."""
+
+ENDING = re.compile(r"\.[A-Za-z]{2,4}")
+"""What of a name is meant as an ending, and not as "1.5" or "final.version" is."""
+
+Check = Callable[[str], None]
+"""Raises what keeps a path from being taken, as a QrNodesError."""
+
+
+def refusal(check: Check, path: str) -> str:
+    """Return in a sentence what `check` has against a path, or ""."""
+    try:
+        check(path)
+    except QrNodesError as error:
+        return f"{Path(path).name}: {error.what} {error.hint}".strip()
+    return ""
 
 
 def entries(
@@ -55,16 +74,22 @@ def with_ending(path: str, globs: Sequence[str]) -> str:
     return path if Path(path).suffix or "*" in ending else path + ending
 
 
-def browse(app, wanted, done: Callable[[list[str]], None]) -> None:
-    """Ask for a file as `wanted` (dialogs.Wanted) says; `done` gets a list with its path."""
-    _Browser(app, wanted, done)
+def browse(
+    app, wanted, done: Callable[[list[str]], None], check: Check = lambda path: None
+) -> None:
+    """Ask for a file as `wanted` (dialogs.Wanted) says; `done` gets a list with its path.
+
+    Of a file to be saved, what `check` refuses is said, and the dialog stays.
+    """
+    _Browser(app, wanted, done, check)
 
 
 class _Browser:
     """The dialog's state: the folder shown, its list, and which entry Enter means."""
 
-    def __init__(self, app, wanted, done: Callable[[list[str]], None]):
-        self.app, self.wanted, self.done = app, wanted, done
+    def __init__(self, app, wanted, done: Callable[[list[str]], None], check: Check):
+        self.app, self.wanted, self.done, self.check = app, wanted, done, check
+        self._format: int | str = 0
         self.folder, self.listed, self.marked = wanted.folder, [], 0
         self.modal = Modal(app, wanted.title, self._fill, width=WIDTH)
 
@@ -75,7 +100,13 @@ class _Browser:
             self._path = dpg.add_input_text(width=-1)
         self._list = dpg.add_child_window(height=HEIGHT, width=-1)
         self._fault = modal.text("", theme.BAD)
-        self._line = dpg.add_group()
+        with dpg.group(horizontal=True):
+            several = self.wanted.save and len(self.wanted.kinds) > 1
+            self._line = dpg.add_group(width=modal.inner - (FORMAT + 6 if several else 0))
+            if several:
+                kinds = list(self.wanted.kinds)
+                self._format = dpg.add_combo(kinds, width=-1, callback=self._chosen_format)
+                dpg.set_value(self._format, kinds[0])
         self._set_name(self.wanted.name)
         word = "Save" if self.wanted.save else "Open"
         if self.wanted.folders:
@@ -159,9 +190,12 @@ class _Browser:
             dpg.set_value(self._fault, f"{path} is not there.")
 
     def _save(self, path: str) -> None:
-        path = with_ending(path, self.wanted.globs)
+        path = with_ending(path, self._globs)
         if not os.path.isdir(os.path.dirname(path)):
             dpg.set_value(self._fault, f"There is no folder {os.path.dirname(path)}.")
+            return
+        if fault := refusal(self.check, path):
+            dpg.set_value(self._fault, fault)
             return
         give = partial(self.done, [path])
         if os.path.exists(path):
@@ -169,8 +203,29 @@ class _Browser:
             give = partial(ask, self.app, self.wanted.title, text, {"Replace": give})
         self.modal.answer(give)
 
+    @property
+    def _globs(self) -> Sequence[str]:
+        """The patterns of the kind that is chosen, or else all."""
+        kinds = self.wanted.kinds
+        return kinds[dpg.get_value(self._format)] if self._format else self.wanted.globs
+
+    def _chosen_format(self, _, kind: str) -> None:
+        """Give the name the ending of a kind."""
+        name, ending = dpg.get_value(self._name).strip(), Path(self.wanted.kinds[kind][0]).suffix
+        if ENDING.fullmatch(suffix := Path(name).suffix):
+            name = name.removesuffix(suffix)
+        dpg.set_value(self._fault, "")
+        self._set_name(name and name + ending)
+
+    def _follow_format(self, name: str) -> None:
+        """Show of which kind a name's ending is."""
+        for kind, globs in self.wanted.kinds.items() if self._format else ():
+            if any(fnmatch(name.lower(), glob) for glob in globs):
+                dpg.set_value(self._format, kind)
+
     def _set_name(self, name: str) -> None:
         """Write a name into a new field: one that has the keyboard heeds nothing else."""
+        self._follow_format(name)
         dpg.delete_item(self._line, children_only=True)
         self.modal.focus = self._name = dpg.add_input_text(
             hint="Name of the file" if self.wanted.save else "Type to find",
@@ -182,6 +237,7 @@ class _Browser:
         self.modal.refocus()
 
     def _typed(self, _, typed: str) -> None:
+        self._follow_format(typed)
         if self._list_of(self.folder, typed):
             self._show()
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,18 +23,24 @@ import dearpygui.dearpygui as dpg
 
 from qr_nodes import resources
 from qr_nodes.ui import theme
-from qr_nodes.ui.browse import browse, with_ending
+from qr_nodes.ui.browse import Check, browse, refusal, with_ending
 from qr_nodes.ui.modal import Modal, ask, tell
 from qr_nodes.ui.system import outside_command
 
 
-def prompt(app, title: str, label: str, value: str, done: Callable[[str], None]) -> Modal:
-    """Ask for a line of text; `done` gets it without spaces around it, if there is any."""
+def prompt(
+    app, title: str, label: str, value: str, done: Callable[..., None], option: str = ""
+) -> Modal:
+    """Ask for a line of text; `done` gets it without spaces around it, if there is any.
+
+    With an `option` there is a box to tick, called so, and `done` gets as well whether it is.
+    """
 
     def fill(modal: Modal) -> None:
         def take() -> None:
             if text := dpg.get_value(modal.focus).strip():
-                modal.answer(partial(done, text))
+                more = [dpg.get_value(box)] if option else []
+                modal.answer(partial(done, text, *more))
             else:
                 modal.refocus()
 
@@ -41,6 +48,7 @@ def prompt(app, title: str, label: str, value: str, done: Callable[[str], None])
         modal.focus = dpg.add_input_text(
             default_value=value, width=modal.inner, auto_select_all=True
         )
+        box = dpg.add_checkbox(label=option) if option else 0
         modal.buttons({"OK": take, "Cancel": modal.close})
 
     return Modal(app, title, fill)
@@ -167,6 +175,11 @@ class Wanted:
         """All patterns of all kinds."""
         return [glob for globs in self.kinds.values() for glob in globs]
 
+    def kind_of(self, name: str) -> list[str]:
+        """Return the patterns of the kind that a name is of, or else all."""
+        fits = (globs for globs in self.kinds.values() if any(fnmatch(name, g) for g in globs))
+        return next(fits, self.globs)
+
 
 Patterns = Mapping[str, Sequence[str]] | Sequence[str]
 """Globs ("*.png"), or what they are called with the globs ({"Pictures": ("*.png", …)})."""
@@ -200,18 +213,31 @@ def open_folder(app, title: str, folder: str, done: Callable[[str], None]) -> No
     _choose(app, wanted, lambda paths: app.attempt(done, paths[0]))
 
 
-def save_file(app, title: str, name: str, patterns: Patterns, done: Callable[[str], None]) -> None:
+def save_file(
+    app,
+    title: str,
+    name: str,
+    patterns: Patterns,
+    done: Callable[[str], None],
+    check: Check = lambda path: None,
+) -> None:
     """Let the user name a file to write; `done` gets its path.
 
-    A name without an ending gets that of the first pattern. Whoever names a file that is there
-    has been asked about it.
+    A name without an ending gets that of the kind that is chosen, at first that of `name`. Whoever
+    names a file that is there has been asked about it. What `check` refuses is asked for again.
     """
     folder, name = os.path.split(name)
     folder = folder if os.path.isdir(folder) else _start(app)
     wanted = Wanted(title, folder, name, _kinds(patterns), True, False)
 
     def named(paths: list[str]) -> None:
-        path = with_ending(paths[0], wanted.globs)
+        path = with_ending(paths[0], wanted.kind_of(name))
+        if fault := refusal(check, path):  # by a dialog of the system's, which cannot say it
+            again = partial(
+                save_file, app, title, os.path.join(folder, name), patterns, done, check
+            )
+            ask(app, title, fault, {"Choose Again": again})
+            return
         give = partial(_remembered, app, lambda paths: done(paths[0]), [path])
         if path != paths[0] and Path(path).exists():
             text = f"{Path(path).name} is there already. Replace it?"
@@ -219,7 +245,7 @@ def save_file(app, title: str, name: str, patterns: Patterns, done: Callable[[st
         else:
             give()
 
-    _choose(app, wanted, named)
+    _choose(app, wanted, named, check)
 
 
 def _start(app) -> str:
@@ -232,13 +258,15 @@ def _remembered(app, done: Callable[[list[str]], None], paths: list[str]) -> Non
     app.attempt(done, paths)
 
 
-def _choose(app, wanted: Wanted, done: Callable[[list[str]], None]) -> None:
+def _choose(
+    app, wanted: Wanted, done: Callable[[list[str]], None], check: Check = lambda path: None
+) -> None:
     """Show the best file dialog there is."""
-    commands = native_dialogs(wanted)
+    commands, own = native_dialogs(wanted), partial(browse, app, wanted, done, check)
     if commands:
-        _Native(app, wanted, commands, done)
+        _Native(app, wanted, commands, done, own)
     else:
-        browse(app, wanted, done)
+        own()
 
 
 def native_dialogs(wanted: Wanted) -> list[list[str]]:
@@ -247,20 +275,21 @@ def native_dialogs(wanted: Wanted) -> list[list[str]]:
     Tk shows the system's own on Windows and macOS; on Linux it has but an old one of its own,
     and `browse` serves better.
     """
-    start = os.path.join(wanted.folder, wanted.name)
+    start, first = os.path.join(wanted.folder, wanted.name), wanted.kind_of(wanted.name)
+    kinds = dict(sorted(wanted.kinds.items(), key=lambda kind: kind[1] != first))
     found = []
     if shutil.which("zenity"):
         found.append(["zenity", "--file-selection", f"--title={wanted.title}"])
         found[-1] += [f"--filename={start}", "--separator=\n"]
         found[-1] += ["--save"] if wanted.save else ["--multiple"] if wanted.many else []
         found[-1] += ["--directory"] if wanted.folders else []
-        offered = [] if wanted.folders else [*wanted.kinds.items(), ("All files", ["*"])]
+        offered = [] if wanted.folders else [*kinds.items(), ("All files", ["*"])]
         for name, globs in offered:
             found[-1] += [f"--file-filter={name} | {' '.join(_cases(globs))}"]
     if shutil.which("kdialog"):
         kind = "--getsavefilename" if wanted.save else "--getopenfilename"
         kind = "--getexistingdirectory" if wanted.folders else kind
-        filters = [f"{name} ({' '.join(_cases(globs))})" for name, globs in wanted.kinds.items()]
+        filters = [f"{name} ({' '.join(_cases(globs))})" for name, globs in kinds.items()]
         found.append(["kdialog", "--title", wanted.title, kind, start])
         found[-1] += ["\n".join([*filters, "All files (*)"])] if filters else []
         found[-1] += ["--multiple", "--separate-output"] if wanted.many else []
@@ -279,8 +308,10 @@ def _cases(globs: Sequence[str]) -> list[str]:
 class _Native:
     """A file dialog of the system's in a process of its own, and a modal of ours meanwhile."""
 
-    def __init__(self, app, wanted: Wanted, commands: list[list[str]], done: Callable):
-        self.app, self.wanted, self.commands, self.done = app, wanted, commands, done
+    def __init__(
+        self, app, wanted: Wanted, commands: list[list[str]], done: Callable, own: Callable
+    ):
+        self.app, self.commands, self.done, self._own = app, commands, done, own
         self._process: subprocess.Popen | None = None
         self._cancelled = False
         self._modal = Modal(app, wanted.title, self._fill)
@@ -304,7 +335,7 @@ class _Native:
             if paths is not None:
                 self.app.loop.post(self._modal.answer, partial(self.done, paths) if paths else None)
                 return
-        self.app.loop.post(self._modal.answer, partial(browse, self.app, self.wanted, self.done))
+        self.app.loop.post(self._modal.answer, self._own)
 
     def _run(self, command: list[str]) -> list[str] | None:
         """Give the paths chosen, [] if cancelled, None if the dialog cannot be had."""

@@ -461,6 +461,59 @@ def test_a_folder_that_is_gone_is_no_place_to_save_in(app, pictures, given, no_n
     assert not given
 
 
+FORMATS = {"PNG": ["*.png"], "TIFF": ["*.tif", "*.tiff"], "JPEG": ["*.jpg", "*.jpeg"]}
+
+
+def save_as(app, pictures, given, name="cut.tif", check=lambda path: None):
+    dialogs.save_file(app, "Save", str(pictures / name), FORMATS, given.append, check)
+    (combo,) = app.items("mvCombo").values()
+    return combo
+
+
+def test_the_choice_of_a_format_changes_the_names_ending(app, pictures, given, no_native):
+    combo = save_as(app, pictures, given)
+    assert dpg.get_value(combo) == "TIFF"
+    app.callback(combo, "JPEG")
+    assert dpg.get_value(app.modal.focus) == "cut.jpg"
+    typed(app, "cut.psd")
+    app.callback(combo, "TIFF")
+    assert dpg.get_value(app.modal.focus) == "cut.tif"
+    typed(app, "dog 1.5")  # which is no ending
+    app.callback(combo, "PNG")
+    assert dpg.get_value(app.modal.focus) == "dog 1.5.png"
+    app.press(ENTER)
+    assert given == [str(pictures / "dog 1.5.png")]
+
+
+def test_the_choice_of_a_format_follows_the_name(app, pictures, given, no_native):
+    combo = save_as(app, pictures, given)
+    typed(app, "cut.JPEG")
+    assert dpg.get_value(combo) == "JPEG"
+    typed(app, "new")  # an ending that is left out is the chosen one
+    app.press(ENTER)
+    assert given == [str(pictures / "new.jpg")]
+
+
+def test_one_kind_is_no_choice(app, pictures, given, no_native):
+    dialogs.save_file(app, "Save", "cut.png", {"Graphs": ["*.qrgraph"]}, given.append)
+    assert not app.items("mvCombo")
+
+
+def refuse(path):
+    if not path.endswith("tif"):
+        raise WriteError("it is no TIFF.", path, "Use tif.")
+
+
+def test_what_is_refused_is_said_and_the_dialog_stays(app, pictures, given, no_native):
+    save_as(app, pictures, given, check=refuse)
+    typed(app, "a.psd")
+    app.press(ENTER)
+    assert "a.psd: it is no TIFF. Use tif." in app.items("mvText") and not given
+    typed(app, "a.tif")
+    app.press(ENTER)
+    assert given == [str(pictures / "a.tif")]
+
+
 def open_folder(app, folder, given):
     dialogs.open_folder(app, "Folder", str(folder), given.append)
 
@@ -568,6 +621,17 @@ def test_an_ending_added_afterwards_replaces_nothing_unasked(app, zenity, given,
     assert "Bear cat.png is there already. Replace it?" in app.items("mvText")
     app.press(ENTER)
     assert given == [str(pictures / "Bear cat.png")]
+
+
+def test_what_the_systems_dialog_cannot_refuse_is_asked_again(app, zenity, given, pictures):
+    zenity(f"print({str(pictures / 'a.psd')!r})")
+    dialogs.save_file(app, "Save", "a.tif", FORMATS, given.append, refuse)
+    app.loop.turn(wait=30)
+    assert "a.psd: it is no TIFF. Use tif." in app.items("mvText") and not given
+    zenity(f"print({str(pictures / 'a')!r})")
+    app.press(ENTER)
+    app.loop.turn(wait=30)
+    assert given == [str(pictures / "a.tif")]  # the ending of the name that was suggested
 
 
 def test_the_desktops_own_dialog_comes_first(monkeypatch):
