@@ -404,6 +404,8 @@ class _Run:
         self.flights.clear()
 
     def _tell(self, kind, id: StepId, entry: Entry, reason: str = "") -> None:
+        # Of the run, not of the result: the same pixels may come from another file.
+        foreign = filter(None, [self.request.graph.foreign(id[0])])
         self.emit(
             Event(
                 self.request.id,
@@ -413,7 +415,7 @@ class _Run:
                 fraction=1.0,
                 seconds=entry.seconds,
                 reason=reason,
-                notes=entry.notes,
+                notes=(*entry.notes, *foreign),
             )
         )
 

@@ -9,6 +9,7 @@ when a graph is met that is more than one chain.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ class Node:
     pos : place of its top left corner on the canvas, px at 100 %
     title : the user's own name for it, or ""
     bypass : pass the first fitting input on instead of working
+    picture : the picture that its values of one picture (`Param.of_picture`) were set on, or ""
     extra : fields of its file entry that this version does not know
     """
 
@@ -48,6 +50,7 @@ class Node:
     pos: tuple[float, float] = (0.0, 0.0)
     title: str = ""
     bypass: bool = False
+    picture: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -221,6 +224,26 @@ class Graph:
         """Return the names of a node's inputs that something comes to."""
         return {name for name in self.nodes[id].spec.inputs if self.source(id, name) is not None}
 
+    def picture(self, id: str) -> str:
+        """Return the path of the picture that a node works on: the one which its first inputs come
+        from; "" if none does."""
+        while before := self.before(id):
+            id = before
+        node = self.nodes[id]
+        return node.params[node.spec.reads[0]] if node.spec.reads and not node.spec.inputs else ""
+
+    def another(self, id: str) -> str:
+        """Return the picture that a node's values were set on, if it works on another one now."""
+        was, now = self.nodes[id].picture, self.picture(id)
+        return was if was and now and not same_file(was, now) else ""
+
+    def foreign(self, id: str) -> str:
+        """Return a sentence about corrections that a node holds of another picture, or ""."""
+        node = self.nodes[id]
+        made = described(node, node.spec.corrections) if node.spec.inputs else ""
+        picture = self.another(id) if made else ""
+        return picture and f"{made} of another picture, {os.path.basename(picture)}."
+
     def stand_in(self, id: str) -> str | None:
         """Give the node whose outputs are to be shown for `id`: itself unless bypassed."""
         node = self.node(id)
@@ -298,7 +321,8 @@ class Graph:
             value = node.spec.params[name].check(value, text=text)
         except ParamError as error:
             raise error.of_node(id) from error.__cause__
-        return self.change(id, params={**node.params, name: value})
+        fields = {"picture": self.picture(id)} if name in node.spec.of_picture else {}
+        return self.change(id, params={**node.params, name: value}, **fields)
 
     def change(self, id: str, **fields: Any) -> Graph:
         """Change fields of a node (pos, title, bypass, …)."""
@@ -395,6 +419,32 @@ def no_such_parameter(id: str, name: str, spec: NodeSpec) -> ParamError:
     """Return the fault of a parameter that a node has not, with the one that was meant."""
     hint = suggest(name, spec.params, f"Use {_names(spec.params)}.")
     return ParamError("there is no such parameter.", f"{id}.{name}", hint)
+
+
+def described(node: Node, names: Iterable[str] | None = None) -> str:
+    """Return in words what a node holds that belongs to one picture: "2 strokes", "page 3"; or "".
+
+    `names` are the parameters to look at; None means all of that kind.
+    """
+    words = []
+    for name in node.spec.of_picture if names is None else names:
+        value = node.params[name]
+        if isinstance(value, tuple) and value:
+            words.append(f"{len(value)} {name if len(value) > 1 else name.removesuffix('s')}")
+        elif value != node.spec.params[name].default:
+            words.append(f"{name} {value}")
+    return ", ".join(words)
+
+
+def corrected(graph: Graph) -> str:
+    """Return in words what a graph holds that was corrected by hand on one picture; or ""."""
+    nodes = (node for node in graph.nodes.values() if node.spec.inputs)
+    return ", ".join(filter(None, (described(node, node.spec.corrections) for node in nodes)))
+
+
+def same_file(one: str, other: str) -> bool:
+    """Return whether two paths name one file, by their names alone: neither is looked at."""
+    return os.path.abspath(one) == os.path.abspath(other)
 
 
 def fits(wanted: Any, given: Any) -> bool:

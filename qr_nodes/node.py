@@ -44,6 +44,8 @@ class Param:
         "model", "device"
     keyed : whether other values make other pixels
     machine : about the machine it runs on, and what that allows: no client's of the service to set
+    of_picture : whether a value is right for one picture only: it stays behind when another is
+        opened. Every "save" is: what one picture was written to is no place for the next
     name, type, default : from the signature
     where : "node.parameter", for messages
     """
@@ -56,6 +58,7 @@ class Param:
     kind: Literal["", "file", "save", "color", "model", "device"] = ""
     keyed: bool = True
     machine: bool = False
+    of_picture: bool = False
     name: str = ""
     type: Any = None
     default: Any = None
@@ -294,6 +297,17 @@ class NodeSpec:
     def models(self) -> tuple[str, ...]:
         """Names of the parameters that name a network, whose weights may have to be fetched."""
         return tuple(name for name, param in self.params.items() if param.kind == "model")
+
+    @cached_property
+    def of_picture(self) -> tuple[str, ...]:
+        """Names of the parameters whose values belong to one picture."""
+        params = self.params.items()
+        return tuple(name for name, param in params if param.of_picture or param.kind == "save")
+
+    @cached_property
+    def corrections(self) -> tuple[str, ...]:
+        """Those of them that say how to treat the picture, not where it is written."""
+        return tuple(name for name in self.of_picture if self.params[name].kind != "save")
 
     @cached_property
     def doc(self) -> str:

@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError
-from qr_nodes.graph import Graph
+from qr_nodes.graph import Graph, Node, described, same_file
+from qr_nodes.node import NodeSpec
 from qr_nodes.qrgraph import MAX_BYTES, place_of, relative, save_bytes, strict_json
 
 VERSION = 1
@@ -73,17 +74,17 @@ def edited(graph: Graph, picture: str | os.PathLike) -> Graph:
         return graph
     if isinstance(held, QrNodesError):
         raise held.at(file.name) from held.__cause__
-    return _applied(held, file, graph)
+    changed = _applied(held, file, graph)
+    for id, values in held.nodes.items():
+        if set(values) & set(changed.nodes[id].spec.corrections):
+            changed = changed.change(id, picture=os.path.abspath(picture))
+    return changed
 
 
 def load_edit(path: str | os.PathLike, graph: Graph) -> Graph:
     """Read a .qredit file and apply it to a graph: every value is checked by its parameter."""
     file = Path(path)
-    try:
-        held = _parsed(_read(file))
-    except QrNodesError as error:
-        raise error.at(file.name) from error.__cause__
-    return _applied(held, file, graph)
+    return _applied(read_edit(file), file, graph)
 
 
 def _applied(held: EditFile, file: Path, graph: Graph) -> Graph:
@@ -143,10 +144,22 @@ def save_edit(nodes: Values, picture: str | os.PathLike) -> Path:
         The file cannot be written; nothing has changed.
     """
     target = place_for_edit(picture).absolute()
+    write_edit(nodes, target, Path(picture).name)
+    return target
+
+
+def write_edit(nodes: Values, target: Path, picture: str) -> None:
+    """Write a .qredit file that names `picture`; the old or the new file is always whole.
+
+    Raises
+    ------
+    WriteError
+        The file cannot be written; nothing has changed.
+    """
     whole = {
         "format": "qredit",
         "version": VERSION,
-        "picture": Path(picture).name,
+        "picture": picture,
         "nodes": {
             id: {name: _plain(value, target.parent) for name, value in values.items()}
             for id, values in nodes.items()
@@ -155,7 +168,103 @@ def save_edit(nodes: Values, picture: str | os.PathLike) -> Path:
     }
     text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     save_bytes(target, text.encode(), "the edits")
-    return target
+
+
+def read_edit(file: Path) -> EditFile:
+    """Read a .qredit file.
+
+    Raises
+    ------
+    ReadError
+        The file cannot be read.
+    GraphError
+        It is damaged, or of a newer version.
+    """
+    try:
+        return _parsed(_read(file))
+    except QrNodesError as error:
+        raise error.at(file.name) from error.__cause__
+
+
+def left_behind(before: Graph, after: Graph) -> tuple[Graph, dict[str, dict[str, dict[str, Any]]]]:
+    """Leave with a picture what belongs to it, where an edit has a node work on another one.
+
+    Only values that the edit itself did not set are left; a node that worked on no picture before
+    keeps its own.
+
+    Returns
+    -------
+    graph : Graph
+        `after` itself if nothing is left, or with those values at their defaults.
+    left : picture → node id → parameter → value
+        What was left with each picture; a node that had nothing stands there as well.
+    """
+    if before.links is after.links and _sources(before) == _sources(after):
+        return after, {}
+    graph, left = after, {}
+    for id, node in after.nodes.items():
+        if not node.spec.of_picture or id not in before.nodes:
+            continue
+        was, now = before.picture(id), after.picture(id)
+        old = before.nodes[id]
+        if old.spec is not node.spec or not was or not now or same_file(was, now):
+            continue
+        held = held_values(node, node.spec.of_picture)
+        kept = {name: value for name, value in held.items() if value == old.params[name]}
+        left.setdefault(was, {})[id] = kept
+        if kept:
+            default = node.spec.defaults
+            params = {**node.params, **{name: default[name] for name in kept}}
+            graph = graph.change(id, params=params, picture="")
+    return graph, left
+
+
+def held_values(node: Node, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of a node's values that are not their parameters' defaults."""
+    params = node.spec.params
+    return {name: node.params[name] for name in names if node.params[name] != params[name].default}
+
+
+def pictures(graph: Graph) -> set[str]:
+    """Return the paths of the pictures that a graph begins with."""
+    return {path for paths in _sources(graph).values() for path in paths if path}
+
+
+def _sources(graph: Graph) -> dict[str, list[str]]:
+    """Return what the nodes that nothing feeds read, by node."""
+    nodes = graph.nodes.items()
+    return {
+        id: [node.params[name] for name in node.spec.reads]
+        for id, node in nodes
+        if not node.spec.inputs
+    }
+
+
+def uncorrected(graph: Graph) -> Graph:
+    """Return a graph without what was corrected by hand on one picture."""
+    return _reset(graph, lambda spec: spec.corrections if spec.inputs else ())
+
+
+def for_any_picture(graph: Graph) -> Graph:
+    """Return a graph that names no picture to begin with, and no file for its results."""
+    return _reset(
+        graph,
+        lambda spec: (
+            set(spec.of_picture).difference(spec.corrections)
+            if spec.inputs
+            else {*spec.of_picture, *spec.reads}
+        ),
+    )
+
+
+def _reset(graph: Graph, names: Callable[[NodeSpec], Collection[str]]) -> Graph:
+    """Return a graph with the parameters that `names` gives of each node at their defaults."""
+    for id, node in graph.nodes.items():
+        if reset := {name: node.spec.params[name].default for name in names(node.spec)}:
+            graph = graph.change(id, params={**node.params, **reset})
+            if not described(graph.nodes[id]):
+                graph = graph.change(id, picture="")
+    return graph
 
 
 def _plain(value: Any, folder: Path) -> Any:

@@ -10,7 +10,8 @@
       }
     }
 
-Values are stored by name and nodes in a stable order. Paths lie relative to the file where they
+Values are stored by name and nodes in a stable order. A node with corrections of one picture says
+of which: `"picture": "cat.jpg"`. Paths lie relative to the file where they
 can. Node types and fields that this version does not know survive a load and a save, and are said.
 The file holds values only, never code. A newer format is refused, an unsound file says where and
 why. `manual/formats.md` describes it for users.
@@ -23,6 +24,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -39,7 +41,7 @@ from qr_nodes.errors import (
     misfit,
     suggest,
 )
-from qr_nodes.graph import NODE_ID, Graph, Node, no_such_parameter, unknown
+from qr_nodes.graph import NODE_ID, Graph, Node, described, no_such_parameter, unknown
 from qr_nodes.kinds import kind_of, not_a_graph
 from qr_nodes.nodes import known
 from qr_nodes.pipes import drained
@@ -74,6 +76,7 @@ class NodeEntry(msgspec.Struct, omit_defaults=True):
     title: Title = ""
     pos: tuple[Place, Place] = (0.0, 0.0)
     bypass: bool = False
+    picture: Title = ""
     params: dict[str, Any] = {}
     inputs: Inputs = {}
 
@@ -243,7 +246,19 @@ def parse(data: bytes, folder: str | os.PathLike = ".") -> tuple[Graph, list[QrN
         nodes[id] = _node(id, entry, spec, file.nodes[id], given.get(id, ()), Path(folder), faults)
     extra = {name: value for name, value in raw.items() if name not in GraphFile.__struct_fields__}
     graph, misfits = Graph(nodes, extra=extra).with_links(links)
-    return graph, faults + misfits
+    return _with_pictures(graph), faults + misfits
+
+
+def _with_pictures(graph: Graph) -> Graph:
+    """Return a graph that knows which picture its corrections are of: older files do not say it,
+    and mean the one that they name."""
+    nodes, pictures = graph.nodes, {}
+    wanted = {id for id, node in nodes.items() if not node.picture and described(node)}
+    for id in graph.order if wanted else ():  # in one pass: a hostile file may hold long chains
+        before = graph.before(id)
+        pictures[id] = pictures[before] if before else graph.picture(id)
+    known = {id: replace(nodes[id], picture=pictures[id]) for id in wanted}
+    return replace(graph, nodes={**nodes, **known}) if wanted else graph
 
 
 def _entry(id: str, fields: dict[str, Any]) -> NodeEntry:
@@ -259,9 +274,10 @@ def _entry(id: str, fields: dict[str, Any]) -> NodeEntry:
 def _node(id, entry: NodeEntry, spec, raw: dict, outputs: Iterable[str], folder, faults) -> Node:
     """Build a node; `spec` None means that its type is not known here."""
     extra = {name: value for name, value in raw.items() if name not in entry.__struct_fields__}
+    picture = os.path.normpath(folder / entry.picture) if entry.picture else ""
     if spec is None:
         spec = unknown(entry.type, entry.version, entry.inputs, outputs, entry.provider)
-        return Node(spec, entry.params, entry.pos, entry.title, entry.bypass, extra)
+        return Node(spec, entry.params, entry.pos, entry.title, entry.bypass, picture, extra)
     if entry.version > spec.version:
         what = (
             f"the node was saved by a newer version ({entry.type} {entry.version}, "
@@ -275,7 +291,7 @@ def _node(id, entry: NodeEntry, spec, raw: dict, outputs: Iterable[str], folder,
         faults += [no_such_parameter(id, name, spec) for name in strange[:several]]
     elif strange or entry.version > spec.version:
         extra["version"] = entry.version  # what is kept belongs to that
-    return Node(spec, params, entry.pos, entry.title, entry.bypass, extra)
+    return Node(spec, params, entry.pos, entry.title, entry.bypass, picture, extra)
 
 
 def _params(id, spec, values: Mapping[str, Any], folder: Path, faults: list) -> dict[str, Any]:
@@ -306,6 +322,8 @@ def dump(graph: Graph, folder: str | os.PathLike = ".") -> bytes:
         entry["pos"] = [round(value, 1) for value in node.pos]
         if node.bypass:
             entry["bypass"] = True
+        if node.picture and (node.spec.fn is None or described(node)):
+            entry["picture"] = relative(node.picture, folder)
         entry["params"] = {
             name: relative(value, folder)
             if name in node.spec.params and node.spec.params[name].kind in ("file", "save")

@@ -18,6 +18,7 @@ from qr_nodes.errors import (
 )
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import dump, inspect, load_graph, parse, presets, save_graph
+from qr_nodes.types import Stroke
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def graph() -> Graph:
 
 
 def same(a: Graph, b: Graph) -> bool:
-    keep = ("params", "pos", "title", "bypass", "extra")
+    keep = ("params", "pos", "title", "bypass", "picture", "extra")
     return (
         list(a.nodes) == list(b.nodes)
         and a.links == b.links
@@ -233,3 +234,35 @@ def test_presets_load_by_name_and_have_no_fault():
         assert graph.problems() == [] and len(graph.of_type("load", "export")) == 2
         folder = Path(__file__).parent.parent / "graphs"
         assert dump(graph, folder) == (folder / f"{name}.qrgraph").read_bytes()
+
+
+@pytest.fixture
+def painted(tmp_path) -> Graph:
+    graph = Graph.chain("load", "brush_edit", "export")
+    graph = graph.set_param("load", "path", str(tmp_path / "dog.jpg"))
+    return graph.set_param("brush_edit", "strokes", (Stroke(((0.5, 0.5),)),))
+
+
+def test_a_file_says_which_picture_was_corrected_relative_to_itself(painted, tmp_path):
+    file = tmp_path / "a.qrgraph"
+    save_graph(painted, file)
+    entries = json.loads(file.read_bytes())["nodes"]
+    assert entries["brush_edit"]["picture"] == "dog.jpg"
+    assert "picture" not in entries["load"] and "picture" not in entries["export"]
+    moved = tmp_path / "elsewhere" / "a.qrgraph"
+    moved.parent.mkdir()
+    file.rename(moved)
+    assert load_graph(moved).nodes["brush_edit"].picture == str(moved.parent / "dog.jpg")
+
+
+def test_corrections_in_an_older_file_are_of_the_picture_that_it_names(painted, tmp_path):
+    raw = json.loads(dump(painted, tmp_path))
+    del raw["nodes"]["brush_edit"]["picture"]
+    graph, faults = parse(json.dumps(raw).encode(), tmp_path)
+    assert not faults and graph.nodes["brush_edit"].picture == str(tmp_path / "dog.jpg")
+
+
+def test_an_unknown_node_keeps_what_it_says_of_a_picture():
+    raw = {"nodes": {"a": {"type": "ours", "version": 1, "picture": "/a/dog.jpg"}}}
+    graph, _ = parse(json.dumps({"format": "qrgraph", "version": 1} | raw).encode())
+    assert json.loads(dump(graph))["nodes"]["a"]["picture"] == "/a/dog.jpg"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from qr_nodes.errors import ParamError
 from qr_nodes.imaging.correction import Correction, redrawn
-from qr_nodes.node import Job, node
+from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, Stroke
 
 STRIDE = 64
@@ -30,7 +30,12 @@ def _check(params: Mapping[str, Any], linked: Collection[str] = ()) -> None:
 
 
 @node("Brush Edit", category="Edit", version=2, resumes=True, check=_check)
-def brush_edit(cutout: Cutout, *, strokes: tuple[Stroke, ...] = (), job: Job = Job()) -> Edited:
+def brush_edit(
+    cutout: Cutout,
+    *,
+    strokes: Annotated[tuple[Stroke, ...], Param(of_picture=True)] = (),
+    job: Job = Job(),
+) -> Edited:
     """Paint parts of the picture back in, or erase what was left over.
 
     Parameters

@@ -21,7 +21,7 @@ def _size(params: Mapping[str, Any], sizes: Mapping[str, None]) -> Size | None:
 def load(
     *,
     path: Annotated[str, Param(kind="file")] = "",
-    page: Annotated[int, Param(1, 100_000, ui=(1, 20))] = 1,
+    page: Annotated[int, Param(1, 100_000, ui=(1, 20), of_picture=True)] = 1,
     max_pixels: Annotated[
         float, Param(0.001, 10_000, ui=(10, 1000), unit="MP", machine=True)
     ] = 200.0,

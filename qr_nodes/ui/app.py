@@ -29,7 +29,7 @@ from qr_nodes.ui import batch_panel, dialogs, system, theme
 from qr_nodes.ui.batch_panel import BatchPanel
 from qr_nodes.ui.brush import Brush
 from qr_nodes.ui.canvas import Canvas
-from qr_nodes.ui.commands import Command, Shortcuts
+from qr_nodes.ui.commands import Command, Shortcuts, shortcuts
 from qr_nodes.ui.files import Files, picture_pixels
 from qr_nodes.ui.inspector import Inspector
 from qr_nodes.ui.loop import Loop
@@ -73,15 +73,17 @@ class App:
         self._newest: dict[str, int] = {}
         self._running: dict[str, float] = {}
         self._shown = (0.0, "")
-        self._complaint, self._fades = "", float("inf")
+        self._complaint, self._blamed, self._fades = "", None, float("inf")
 
     # ---- what the parts call ---------------------------------------------------------------
 
     def edit(self, graph: Graph, name: str, drag: object = None) -> None:
         """Make `graph` the present one; `name` is what undoing it is called."""
         if graph is not self.document.graph:
+            graph, tell = self.files.follow(graph)
             self.document.edit(graph, name, drag)
             self.sync()
+            tell()
 
     def attempt(self, call: Callable, *arguments: Any) -> Any:
         """Call something; an error a user can mend becomes a message. Gives the result or None."""
@@ -92,8 +94,9 @@ class App:
             return None
 
     def say(self, text: str, kind: str = "info") -> None:
-        """Show a message in the status bar."""
+        """Show a message in the status bar; an error stays until it is out of date."""
         self._complaint = ""
+        self._blamed = self.document.graph if kind == "error" else None
         self._fades = float("inf") if kind == "error" else time.monotonic() + FADE
         dpg.set_value("app message", text)
         dpg.bind_item_theme("app message", theme.text(SAY[kind]))
@@ -147,7 +150,15 @@ class App:
             what = getattr(self.document, f"{name}_name")
             dpg.configure_item(f"menu {name}", label=f"{verb} {what}", enabled=bool(what))
         self.files.title()
+        node = graph.nodes.get(self._complaint)
+        if self._blamed not in (None, graph) and (node is None or node.bypass):
+            self.unsay()
         self.loop.wake()
+
+    def unsay(self) -> None:
+        """Take from the status bar an error that is out of date; one that lasts comes back."""
+        fault = self.files.recovery.fault
+        self.say(fault, "error" if fault else "info")
 
     def _look_at(self, id: str) -> None:
         if id != self.viewed:
@@ -179,10 +190,7 @@ class App:
         }
         window = dpg.get_viewport_width(), dpg.get_viewport_height()
         place = tuple(map(int, dpg.get_viewport_pos()))
-        look = self.viewer.remembered
-        brush = self.brush
-        look["brush"] = (brush.size, brush.hardness, brush.opacity)
-        look |= {"edge_aware": brush.edge_aware, "smoothing": brush.smoothing}
+        look = self.viewer.remembered | self.brush.remembered
         everything = {"window": window, "place": place, "splitters": sizes, **look}
         self.attempt(partial(self.settings.change, **everything))
 
@@ -268,6 +276,7 @@ class App:
 
     def _commands(self) -> list[Command]:
         files, part = self.files, self._of_part
+        exports, presets = files.exports, files.presets
         line = iter(range(100))
 
         def rule(menu: str) -> Command:
@@ -282,9 +291,10 @@ class App:
             rule("File"),
             Command("save", "File", "Save", "Ctrl+S", files.save),
             Command("save as", "File", "Save As…", "Ctrl+Shift+S", files.save_as),
-            Command("save preset", "File", "Save as Preset…", "Ctrl+Shift+P", files.save_preset),
+            Command("save preset", "File", "Save as Preset…", "Ctrl+Shift+P", presets.save),
             rule("File"),
-            Command("export", "File", "Export…", "Ctrl+E", files.export, toolbar=True),
+            Command("export", "File", "Export…", "Ctrl+E", exports.choose, toolbar=True),
+            Command("export again", "File", "Export Again", "Ctrl+Shift+E", exports.again),
             Command("paste picture", "File", "Paste Picture", "Ctrl+Shift+V", files.paste_picture),
             Command("copy result", "File", "Copy Result", "Ctrl+Shift+C", files.copy_result),
             rule("File"),
@@ -343,7 +353,7 @@ class App:
             Command("forget", "Run", "Forget Everything in Memory", "Shift+F5", self._forget),
             *batch_panel.commands(self),
             Command("help", "Help", "Shortcuts", "F1", self._help, toolbar=True),
-            Command("about", "Help", "About", "Shift+F1", self._about),
+            Command("about", "Help", "About", "Shift+F1", partial(dialogs.about, self)),
         ]
 
     def _of_part(self, part: str, method: str) -> Callable[[], None]:
@@ -402,9 +412,9 @@ class App:
     def _cancel(self) -> None:
         if self.viewer.give_up():
             return
-        busy = self._running or self.files.exporting
+        busy = self._running or self.files.exports.busy
         self.document.cancel()
-        self.files.cancel()
+        self.files.exports.cancel()
         self._running.clear()
         if busy:
             self.say("Cancelled. The next change computes again.")
@@ -417,14 +427,7 @@ class App:
         self.say("Memory is empty; the next change computes from the start.")
 
     def _help(self) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for command in self.commands.values():
-            if command.shortcut:
-                groups.setdefault(command.menu, []).append((command.title, command.shortcut))
-        dialogs.shortcuts(self, groups)
-
-    def _about(self) -> None:
-        dialogs.about(self)
+        dialogs.shortcuts(self, shortcuts(self.commands.values()))
 
     # ---- what happens ----------------------------------------------------------------------
 
@@ -470,8 +473,8 @@ class App:
         if event.kind == "failed" and not isinstance(event.error, GraphError):
             self.say(str(event.error), "error")
             self._complaint = event.node
-        elif event.node == self._complaint and event.outputs:
-            self.say("")
+        elif event.node == self._complaint and event.kind not in ("started", "progress"):
+            self.unsay()
 
     def _tick(self) -> None:
         """Twice a second, and whenever something runs: what the status bar says."""

@@ -1,6 +1,6 @@
 """The Batch panel: the graph of the window over a folder of pictures, while the window goes on.
 
-State: the batch that runs or ran last, and where its graph came from.
+State: the batch that runs or ran last, and the graph that it was started with, with its file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import dearpygui.dearpygui as dpg
 
 from qr_nodes import trust
 from qr_nodes.batch.many import output_folder
-from qr_nodes.graph import Graph
+from qr_nodes.graph import Graph, corrected
+from qr_nodes.qredit import uncorrected
 from qr_nodes.ui import dialogs, theme
 from qr_nodes.ui.batch_grid import Grid
 from qr_nodes.ui.batch_work import Work, pace_in_words
@@ -81,7 +82,7 @@ class BatchPanel:
         self.work: Work | None = None
         self.open = False
         self.height = app.settings.now.splitters.get("batch", HEIGHT)
-        self._origin: tuple[str, Graph | None, str] = ("", None, "")
+        self._origin: tuple[Graph, str, Graph | None, str] = (Graph(), "", None, "")
         self._drag: tuple[float, int] | None = None
         self._ticked, self._due, self._told, self._new = 0.0, True, True, 0
         self._bar = dpg.add_button(parent=parent, height=BAR, width=-1, show=False)
@@ -205,7 +206,27 @@ class BatchPanel:
             )
             return
         else:
-            self._origin = files.path, files.saved, files.mark
+            begin = partial(self._begin, choices, (graph, files.path, files.saved, files.mark))
+            if not (made := corrected(graph)):
+                begin(graph)
+                return
+            dialogs.ask(
+                self._app,
+                "Corrections of one picture",
+                f"The graph holds {made}. A batch would repeat that on every picture.\n\n"
+                "A double click on a result corrects that picture alone.",
+                {
+                    "Leave Them Out": partial(begin, uncorrected(graph)),
+                    "On Every Picture": partial(begin, graph),
+                },
+            )
+            return
+        self._begin(choices, self._origin, graph)
+
+    def _begin(
+        self, choices: BatchChoices, origin: tuple[Graph, str, Graph | None, str], graph: Graph
+    ) -> None:
+        self._origin = origin
         self._app.attempt(partial(self._app.settings.change, batch=choices))
         self.work = Work(
             graph,
@@ -240,7 +261,7 @@ class BatchPanel:
         if self.work is None:
             self._app.say("No batch has run yet.")
         else:
-            self._app.files.back(self.work.graph, *self._origin)
+            self._app.files.back(*self._origin)
 
     def corrected(self, picture: str) -> str:
         """Have a picture done again whose correction was saved; give a sentence about it."""

@@ -68,6 +68,12 @@ class Brush:
     smoothing: float = 0.0
     mode: str = "paint"
 
+    @property
+    def remembered(self) -> dict[str, float | tuple[float, ...]]:
+        """The settings to begin the next time with, as `Settings` calls them."""
+        look = (self.size, self.hardness, self.opacity)
+        return {"brush": look, "edge_aware": self.edge_aware, "smoothing": self.smoothing}
+
     def resize(self, steps: float) -> None:
         """Make the brush larger, or smaller with negative steps."""
         size = float(f"{self.size * STEP**steps:.3g}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import dearpygui.dearpygui as dpg
@@ -79,3 +79,12 @@ class Shortcuts:
     def find(self, key: int) -> Command | None:
         """Give the command for a key that was pressed just now, with what is held beside it."""
         return self._by_keys.get((key, modifiers_down() | self._before))
+
+
+def shortcuts(commands: Iterable[Command]) -> dict[str, list[tuple[str, str]]]:
+    """Return the commands that keys do, by menu, each with its title and keys."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for command in commands:
+        if command.shortcut:
+            groups.setdefault(command.menu, []).append((command.title, command.shortcut))
+    return groups

@@ -1,32 +1,32 @@
 """Files of the window: open, save, pictures, presets, export, and unsaved work.
 
 State: the graph's file, the graph and a hash of the bytes that it held when it was last read or
-written, the picture of a batch that is being corrected, the sidecar with unsaved work, the export
-that runs now, and the files that it may replace.
+written, the picture of a batch that is being corrected, and the sidecar with unsaved work.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from qr_nodes import kinds, qrgraph, trust
 from qr_nodes.batch import first_picture
-from qr_nodes.engine import Event, RunRequest
-from qr_nodes.errors import QrNodesError, WriteError, one_line
-from qr_nodes.graph import Graph
+from qr_nodes.errors import QrNodesError
+from qr_nodes.graph import Graph, described
 from qr_nodes.imaging.image_io import measure_image
+from qr_nodes.qredit import Values, held_values, left_behind, pictures
 from qr_nodes.ui import correction, dialogs, recovery, system
-from qr_nodes.ui.consent import SHOWN, Consent, Missing
+from qr_nodes.ui.consent import Consent, Missing
 from qr_nodes.ui.correction import Correction
+from qr_nodes.ui.export import Exports
+from qr_nodes.ui.presets import Presets
 from qr_nodes.ui.sample import start_graph
-from qr_nodes.whole import replacing
 
 GRAPHS = {"Graphs": ("*.qrgraph",)}
 PICTURES = {
@@ -38,7 +38,6 @@ PICTURES = {
         )
     )
 }
-OUTPUTS = {"Pictures": ("*.png", "*.webp", "*.tif", "*.avif", "*.jpg")}
 WELCOME = (
     "This is a graph: a picture goes in at Load, Segment finds the subject, and the nodes after "
     "it make the edge good.\n\n"
@@ -55,13 +54,12 @@ class Files:
         self.path = ""
         self.saved: Graph | None = None
         self.mark = ""
-        self._agreed: set[str] = set()
+        self.exports = Exports(app)
+        self.presets = Presets(app, self)
         self.consent = Consent(app)
         self.correction: Correction | None = None
         self.recovery = recovery.Recovery()
         self._told = ""
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
     # ---- the graph's file ------------------------------------------------------------------
 
@@ -143,10 +141,6 @@ class Files:
         name = self.path or "cutout.qrgraph"
         dialogs.save_file(self.app, "Save Graph", name, GRAPHS, done)
 
-    def save_preset(self) -> None:
-        """Ask for a name and keep the graph as a preset, without its files."""
-        dialogs.prompt(self.app, "Save as Preset", "Name of the preset:", "", self._save_preset)
-
     def _save_as(self, then: Callable[[], None], path: str) -> None:
         if self._save_to(path if path.endswith(".qrgraph") else f"{path}.qrgraph"):
             then()
@@ -169,30 +163,12 @@ class Files:
         self.app.say(f"Saved {self.name}.", "good")
         return True
 
-    def _save_preset(self, name: str) -> None:
-        graph = self.app.document.graph
-        for id in graph.of_type("load", "export"):
-            graph = graph.set_param(id, "path", "")
-        file = qrgraph.own_presets() / f"{Path(name).name}.qrgraph"
-        picture = self.app.viewer.thumbnail(192)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            qrgraph.save_graph(graph, file)
-            if picture is not None:
-                with replacing(file.with_suffix(".png")) as out:
-                    picture.save(out, "PNG")
-        except OSError as error:
-            what = f"the preset cannot be saved ({error.strerror or error})."
-            raise WriteError(what, file.stem, f"Check the folder {file.parent}.") from error
-        self.menus()
-        self.app.say(f"Kept as the preset {file.stem}.", "good")
-
     def _use(self, graph: Graph, path: str, mark: str = "", folder: str | os.PathLike = "") -> None:
         """Show a graph; one that came from a folder is asked about what it reads elsewhere, and
         what it fetches."""
         self.path, self.saved, self.mark, self.correction = path, graph, mark, None
         folder = folder or os.path.dirname(path)
-        self._agreed.clear()
+        self.exports.forget()
         missing = self.consent.missing(graph, folder) if folder else Missing()
         self.app.show_graph(graph, missing.held)
         self.consent.ask(missing)
@@ -237,6 +213,67 @@ class Files:
         self.saved = saved
         self.title()
 
+    # ---- what belongs to a picture ---------------------------------------------------------
+
+    def follow(self, graph: Graph) -> tuple[Graph, Callable[[], None]]:
+        """Take an edit of the present graph: what belongs to a picture stays with it.
+
+        Returns
+        -------
+        graph : Graph
+            The edited graph; where it reads another picture, without what was made for the first
+            and with what was kept for the other.
+        tell : callable
+            Says so.
+        """
+        before = self.app.document.graph
+        graph, left = left_behind(before, graph)
+        words, kept = [], {}
+        for picture, nodes in left.items():
+            self.exports.leave(picture, nodes)
+            kept[picture] = {}
+            for id, values in nodes.items():
+                node = before.nodes[id]
+                names = [name for name in values if name in node.spec.corrections]
+                kept[picture][id] = {name: values[name] for name in names}
+                if names:
+                    made = described(node, names)
+                    words.append(f"Left with {Path(picture).name}: {made}.")
+        faults = self._keep(kept)
+        graph, back = self._brought_back(graph, pictures(graph) - pictures(before))
+        return graph, partial(self.tell, faults, words + back)
+
+    def tell(self, faults: list[str], words: list[str]) -> None:
+        """Say what came of what belongs to pictures: first of all, what went wrong."""
+        if faults or words:
+            self.app.say(" ".join(faults or words), "error" if faults else "info")
+
+    def _keep(self, left: Mapping[str, Values]) -> list[str]:
+        """Keep corrections by picture; return what went wrong."""
+        faults = []
+        for picture, nodes in left.items():
+            try:
+                correction.keep(picture, nodes)
+            except QrNodesError as error:
+                faults.append(str(error))
+        return faults
+
+    def _brought_back(self, graph: Graph, pictures: Collection[str]) -> tuple[Graph, list[str]]:
+        """Return a graph with what was kept for pictures, and what to say of it."""
+        words = []
+        for picture in pictures:
+            graph, name = self.exports.brought_back(graph, picture), Path(picture).name
+            try:
+                graph, given, unplaced = correction.brought_back(graph, picture)
+            except QrNodesError as error:
+                words.append(str(error))
+                continue
+            words += [f"Back for {name}: {', '.join(given)}."] if given else []
+            there = ", ".join(unplaced)
+            waits = f"Corrections of {name} wait for a node called {there}."
+            words += [waits] if unplaced else []
+        return graph, words
+
     def _open_first(self, paths: list[str]) -> None:
         self.open_path(paths[0])
 
@@ -260,20 +297,20 @@ class Files:
 
     def menus(self) -> None:
         """Fill the menus of presets and recent files anew."""
-        presets = [(name, partial(self._use_preset, name)) for name in qrgraph.presets()]
-        recent = [(Path(p).name, partial(self.dropped, [p])) for p in self.app.settings.recent()]
-        for menu, entries in (("menu presets", presets), ("menu recent", recent)):
-            dpg.delete_item(menu, children_only=True)
-            for label, call in entries:
-                dpg.add_menu_item(label=label, parent=menu, callback=partial(self._chosen, call))
-            if not entries:
-                dpg.add_menu_item(label="None yet", parent=menu, enabled=False)
+        self.presets.menu()
+        dpg.delete_item("menu recent", children_only=True)
+        for path in (recent := self.app.settings.recent()):
+            call = partial(self._chosen, partial(self.dropped, [path]))
+            dpg.add_menu_item(label=Path(path).name, parent="menu recent", callback=call)
+        if not recent:
+            dpg.add_menu_item(label="None yet", parent="menu recent", enabled=False)
 
     def _chosen(self, call: Callable[[], None]) -> None:
         self.app.attempt(call)
 
-    def _use_preset(self, name: str) -> None:
-        """Open a preset, keeping the picture that is being worked on."""
+    def use_preset(self, name: str | os.PathLike) -> None:
+        """Open a preset, by name or file, keeping the picture that is being worked on and what
+        belongs to it."""
         before = self.app.document.graph
         graph = qrgraph.load_graph(name)
         for type in ("load", "export"):
@@ -281,7 +318,19 @@ class Files:
             if old and new:
                 path = before.nodes[old[0]].params["path"]
                 graph = graph.set_param(new[0], "path", path)
-        self._sure(partial(self._use, graph, "", folder=qrgraph.find_file(name).parent))
+        self._sure(partial(self._use_preset, graph, qrgraph.find_file(name).parent))
+
+    def _use_preset(self, graph: Graph, folder: Path) -> None:
+        before = self.app.document.graph
+        held: dict[str, dict[str, dict[str, Any]]] = {}
+        for id, node in before.nodes.items():
+            if node.spec.corrections and (picture := before.picture(id)):
+                values = held_values(node, node.spec.corrections)
+                held.setdefault(picture, {})[id] = values
+        faults = self._keep(held)
+        graph, words = self._brought_back(graph, pictures(graph))
+        self._use(graph, "", folder=folder)
+        self.tell(faults, words)
 
     # ---- pictures --------------------------------------------------------------------------
 
@@ -332,99 +381,7 @@ class Files:
 
     def copy_result(self) -> None:
         """Put what is viewed on the clipboard, in full size."""
-        self._in_full(self.app.viewed, partial(system.copy_picture, self.app))
-
-    def export(self) -> None:
-        """Write what the Export nodes say; without one, or without its path, ask for a file."""
-        graph = self.app.document.graph
-        exports = [id for id in graph.of_type("export") if not graph.nodes[id].bypass]
-        if exports and all(graph.nodes[id].params["path"] for id in exports):
-            self._replace(graph, exports)
-            return
-        source = graph.of_type("load")
-        stem = Path(graph.nodes[source[0]].params["path"]).stem if source else ""
-        name = f"{stem or 'picture'}-cutout.png"
-        dialogs.save_file(self.app, "Export", name, OUTPUTS, partial(self._export_to, exports))
-
-    def _export_to(self, exports: list[str], path: str) -> None:
-        graph = self.app.document.graph
-        if not exports:
-            graph = graph.add("export", id := graph.free_id("export"))
-            graph, exports = graph.connect(self.app.viewed, id), [id]
-        changed = self.app.attempt(graph.set_param, exports[0], "path", path)
-        if changed is not None:
-            self._agreed.add(os.path.realpath(path))  # the dialog has asked
-            self.app.edit(changed, "export to")
-            self._replace(changed, exports)
-
-    def _replace(self, graph: Graph, exports: list[str]) -> None:
-        """Export, after asking about files that are there and were not written from here."""
-        there = trust.replaced(graph, exports).values()
-        there = [path for path in there if os.path.realpath(path) not in self._agreed]
-        export = partial(self.app.attempt, self._export, graph, exports)
-        if not there:
-            export()
-            return
-        names = "\n\n".join([*map(one_line, there[:SHOWN]), *["…"] * (len(there) > SHOWN)])
-        dialogs.ask(self.app, "Replace what is there?", names, {"Replace": export})
-
-    def _export(self, graph: Graph, exports: list[str]) -> None:
-        trust.check_outputs(graph, exports)
-        self._agreed.update(map(os.path.realpath, trust.outputs(graph, exports).values()))
-
-        def done(outcome) -> None:
-            if outcome.superseded:
-                self.app.say("The export was cancelled; nothing was written.")
-            elif outcome.errors:
-                self.app.say(str(next(iter(outcome.errors.values()))), "error")
-            else:
-                paths = [Path(v["file"].path).name for v in outcome.outputs.values()]
-                self.app.say(f"Wrote {', '.join(paths)}.", "good")
-
-        self.app.say("Exporting…")
-        self._run(graph, tuple(exports), done)
-
-    def _in_full(self, id: str, done: Callable) -> None:
-        """Have `done` called with a node's output at full size."""
-
-        def ended(outcome) -> None:
-            if id in outcome.outputs:
-                done(next(iter(outcome.outputs[id].values())))
-
-        self._run(self.app.document.graph, (id,), ended)
-
-    def _run(self, graph: Graph, targets: tuple[str, ...], done: Callable) -> None:
-        """Run targets at full size in a thread beside the live one."""
-        if self.exporting:
-            self.app.say("The last export is still being written; Esc cancels it.")
-            return
-        self._stop.clear()
-        held = self.app.document.held
-
-        def emit(event: Event) -> None:
-            if event.node in targets or event.kind == "progress":
-                self.app.loop.post(self.app.canvas.event, event)
-
-        def work() -> None:
-            stop = self._stop
-            outcome = self.app.engine.run(
-                RunRequest(graph, targets, id=1 << 60, held=held),
-                emit,
-                lambda: () if stop.is_set() else None,
-            )
-            self.app.loop.post(done, outcome)
-
-        self._thread = threading.Thread(target=work, name="qr-nodes export")
-        self._thread.start()
-
-    @property
-    def exporting(self) -> bool:
-        """Whether an export runs."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def cancel(self) -> None:
-        """Stop the export that runs, if one does."""
-        self._stop.set()
+        self.exports.in_full(self.app.viewed, partial(system.copy_picture, self.app))
 
     # ---- start, life, end ------------------------------------------------------------------
 
@@ -476,8 +433,7 @@ class Files:
         self.recovery.keep(self.app.document.graph, self.path, not self.dirty, self.mark)
         if self.recovery.fault != self._told:
             self._told = self.recovery.fault
-            if self._told:
-                self.app.say(self._told, "error")
+            self.app.unsay()
 
     def quit(self) -> None:
         """Close the window, after asking about unsaved edits; what is asked now gets no answer."""
@@ -489,9 +445,7 @@ class Files:
 
     def end(self, keep: bool = False) -> None:
         """Stop the export; `keep` leaves unsaved work to recover, of which else nothing is left."""
-        self.cancel()
-        if self._thread is not None:
-            self._thread.join()
+        self.exports.end()
         self.recovery.close(keep)
 
 

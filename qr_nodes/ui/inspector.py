@@ -149,11 +149,17 @@ class Inspector:
     def browse(self, param: Param, path: str, done) -> None:
         """Ask for a file to read or to write."""
         from qr_nodes.ui import dialogs
-        from qr_nodes.ui.files import OUTPUTS, PICTURES
+        from qr_nodes.ui.export import FORMATS, check_target
+        from qr_nodes.ui.files import PICTURES
 
         title = f"{self._node.spec.title}: {widgets.label(param.name)}"
         if param.kind == "save":
-            dialogs.save_file(self.app, title, path or "cutout.png", OUTPUTS, done)
+
+            def check(path: str) -> None:
+                graph = self.app.document.graph.set_param(self._id, param.name, path)
+                check_target(graph, self._id)
+
+            dialogs.save_file(self.app, title, path or "cutout.png", FORMATS, done, check)
         else:
 
             def chosen(paths: list[str]) -> None:

@@ -96,7 +96,9 @@ class Painter:
         hindered = self._hindrance() if armed else ""
         if hindered != self._told:
             self._told = hindered
-            if hindered:
+            # Its own picture has another size only until the newest one is shown.
+            own = armed and picture.title == _name(self._node()) and not self._node().bypass
+            if hindered and not own:
                 self._app.say(hindered)
         self._ring(mouse if armed and not hindered else None)
         self._mark(armed and not hindered)

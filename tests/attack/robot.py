@@ -422,7 +422,7 @@ class Robot:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.frames(1)
-            if self.app.document.settle(0.01) and not self.app.files.exporting:
+            if self.app.document.settle(0.01) and not self.app.files.exports.busy:
                 return
         self.blame(f"the document is still computing after {seconds:g} s")
 
@@ -430,7 +430,7 @@ class Robot:
         """Compare what the graph renders; measure the program at rest, with a small graph and
         without what its cache holds."""
         self._unblock()
-        self.app.files.cancel()
+        self.app.files.exports.cancel()
         self.settle()
         self.compare()
         files, graph = self.app.files, self.app.document.graph

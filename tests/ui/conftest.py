@@ -14,9 +14,11 @@ import dearpygui.dearpygui as dpg
 import pytest
 from driver import Window
 from PIL import Image
-from stubs import PANEL, App
+from stubs import PANEL, App, FilesApp
 
-from qr_nodes.ui import theme
+from qr_nodes.ui import dialogs, theme
+from qr_nodes.ui.files import Files
+from qr_nodes.ui.presets import Presets
 from qr_nodes.ui.viewer import Viewer
 
 
@@ -42,6 +44,23 @@ def viewer(dpg_context, monkeypatch):
     made.frame()
     yield made
     made.close()
+
+
+@pytest.fixture
+def files(monkeypatch, dpg_context):
+    """Make the files of a window that is not there; `files.app.asked` holds what they ask."""
+    app = FilesApp()
+    monkeypatch.setattr(dpg, "set_viewport_title", lambda title: None)
+    monkeypatch.setattr(Files, "menus", lambda self: None)
+    monkeypatch.setattr(Presets, "menu", lambda self: None)
+    ask = lambda app, title, text, buttons: app.asked.append((title, buttons))  # noqa: E731
+    monkeypatch.setattr(dialogs, "ask", ask)
+    monkeypatch.setattr(dialogs, "save_file", lambda *a: app.asked.append(("as", *a[2:])))
+    files = app.files = Files(app)
+    yield files
+    files.end()
+    app.document.close()
+    app.engine.close()
 
 
 @pytest.fixture(scope="module")

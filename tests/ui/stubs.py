@@ -7,11 +7,15 @@ from types import SimpleNamespace
 import dearpygui.dearpygui as dpg
 import numpy as np
 
+from qr_nodes.cache import Cache
+from qr_nodes.document import Document
+from qr_nodes.engine import Engine
+from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.types import Cutout
 from qr_nodes.ui.brush import Brush
 from qr_nodes.ui.loop import Loop
-from qr_nodes.ui.settings import Settings
+from qr_nodes.ui.settings import Settings, Store
 from qr_nodes.ui.viewer import Viewer
 
 PANEL = (600, 400)
@@ -36,6 +40,40 @@ class App:
 
     def watch(self):
         self.document.viewed = tuple(dict.fromkeys(("feather", *self.viewer.targets)))
+
+
+class FilesApp:
+    """As much of the window as its files know; questions are written down."""
+
+    def __init__(self):
+        self.engine = Engine(Cache(1 << 20))
+        self.document = Document(self.engine)
+        self.settings, self.modal, self.said, self.asked = Store(), False, [], []
+        self.canvas = SimpleNamespace(selection=[])
+        self.folders = []
+        self.batch = SimpleNamespace(take=self.folders.append)
+        self.viewer = SimpleNamespace(thumbnail=lambda side: None)
+        self.viewed = ""
+
+    def attempt(self, call, *arguments):
+        try:
+            return call(*arguments)
+        except QrNodesError as error:
+            self.said.append(str(error))
+
+    def say(self, text, kind="info"):
+        self.said.append(text)
+
+    def unsay(self):
+        self.said.append("")
+
+    def edit(self, graph, name):
+        graph, tell = self.files.follow(graph)
+        self.document.edit(graph, name)
+        tell()
+
+    def show_graph(self, graph, held=()):
+        self.document.open(graph, held=held)
 
 
 def settle(viewer: Viewer, levels: int = 1) -> None:

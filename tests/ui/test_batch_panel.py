@@ -18,6 +18,7 @@ from qr_nodes.batch import Picture, Result
 from qr_nodes.cache import Cache
 from qr_nodes.errors import GraphError, WriteError
 from qr_nodes.graph import Graph
+from qr_nodes.types import Stroke
 from qr_nodes.ui import batch_panel, correction
 from qr_nodes.ui.batch_grid import GAP, Grid, fitted, told
 from qr_nodes.ui.batch_panel import BatchPanel
@@ -570,6 +571,28 @@ def test_the_graph_is_taken_as_it_stands_and_edits_go_on(app, panel, photos, gra
     assert app.opened == [(graph, str(photos / "b.png"))]
     panel.back()
     assert app.opened[-1] == (graph, "/mine.qrgraph", graph, "")
+
+
+@pytest.mark.parametrize("answer", ["Leave Them Out", "On Every Picture", None])
+def test_strokes_of_one_picture_are_repeated_on_others_only_if_that_is_meant(
+    app, panel, photos, graph, monkeypatch, answer
+):
+    asked = []
+    monkeypatch.setattr(batch_panel.dialogs, "ask", lambda *what: asked.append(what[2:]))
+    painted = graph.set_param("brush_edit", "strokes", (Stroke(((0.5, 0.5),)),))
+    app.document.graph = painted
+    panel.take(str(photos))
+    panel.start()
+    ((text, buttons),) = asked
+    assert "holds 1 stroke." in text and panel.work is None
+    if answer is None:
+        return
+    buttons[answer]()
+    assert panel.work.wait()
+    strokes = panel.work.graph.nodes["brush_edit"].params["strokes"]
+    assert len(strokes) == (answer == "On Every Picture")
+    panel.back()
+    assert app.opened[-1][0] is painted
 
 
 def test_while_a_picture_is_corrected_the_batch_keeps_its_own_graph(app, panel, photos, graph):

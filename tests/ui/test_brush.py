@@ -401,6 +401,12 @@ def test_the_ring_shows_size_and_hardness(painter, app):
     assert not any(dpg.get_item_configuration(ring)["show"] for ring in painter._rings)
 
 
+def test_its_own_picture_of_another_size_is_about_to_be_replaced_and_nothing_to_tell(painter, app):
+    other = picture(50, 60)
+    painter.frame(other, VIEW, (50, 50))
+    assert app.said == [] and not painter.press(LEFT, (50, 50))
+
+
 def test_another_size_disarms_the_brush_and_says_so_once(painter, app):
     other = picture(50, 60, "Resize")
     painter.frame(other, VIEW, (50, 50))

@@ -3,64 +3,15 @@
 from __future__ import annotations
 
 import os
-from types import SimpleNamespace
 
-import dearpygui.dearpygui as dpg
 import pytest
 from PIL import Image
 
-from qr_nodes.cache import Cache
-from qr_nodes.document import Document
-from qr_nodes.engine import Engine
-from qr_nodes.errors import QrNodesError
 from qr_nodes.graph import Graph
 from qr_nodes.inference import registry, store
 from qr_nodes.qrgraph import load_graph, save_graph
 from qr_nodes.ui import files as module
-from qr_nodes.ui.files import Files
 from qr_nodes.ui.settings import Store
-
-
-class App:
-    """As much of the window as its files know; questions are written down."""
-
-    def __init__(self):
-        self.engine = Engine(Cache(1 << 20))
-        self.document = Document(self.engine)
-        self.settings, self.modal, self.said, self.asked = Store(), False, [], []
-        self.canvas = SimpleNamespace(selection=[])
-        self.folders = []
-        self.batch = SimpleNamespace(take=self.folders.append)
-
-    def attempt(self, call, *arguments):
-        try:
-            return call(*arguments)
-        except QrNodesError as error:
-            self.said.append(str(error))
-
-    def say(self, text, kind="info"):
-        self.said.append(text)
-
-    def edit(self, graph, name):
-        self.document.edit(graph, name)
-
-    def show_graph(self, graph, held=()):
-        self.document.open(graph, held=held)
-
-
-@pytest.fixture
-def files(monkeypatch, dpg_context):
-    app = App()
-    monkeypatch.setattr(dpg, "set_viewport_title", lambda title: None)
-    monkeypatch.setattr(Files, "menus", lambda self: None)
-    ask = lambda app, title, text, buttons: app.asked.append((title, buttons))  # noqa: E731
-    monkeypatch.setattr(module.dialogs, "ask", ask)
-    monkeypatch.setattr(module.dialogs, "save_file", lambda *a: app.asked.append(("as", a[-1])))
-    files = Files(app)
-    yield files
-    files.end()
-    app.document.close()
-    app.engine.close()
 
 
 @pytest.fixture
@@ -156,7 +107,7 @@ def test_saving_elsewhere_leaves_the_others_file(files, file, tmp_path):
     files.save(lambda: went_on.append(1))
     files.app.asked.pop()[1]["Save As…"]()
     assert not went_on
-    files.app.asked.pop()[1](str(tmp_path / "other.qrgraph"))
+    files.app.asked.pop()[3](str(tmp_path / "other.qrgraph"))
     assert went_on == [1]
     assert sigma_and_shift(file) == (2.0, 0.5)
     assert sigma_and_shift(tmp_path / "other.qrgraph") == (3.0, 0.0)
@@ -179,14 +130,6 @@ def test_a_file_that_is_gone_is_written_anew(files, file):
     file.unlink()
     files.save()
     assert file.exists() and not files.app.asked
-
-
-def test_a_preset_that_cannot_be_kept_says_so_in_a_sentence(files, home):
-    files.app.viewer = SimpleNamespace(thumbnail=lambda side: None)
-    (home / "graphs").write_text("a file where a folder should be")
-    files.app.attempt(files._save_preset, "mine")
-    (said,) = files.app.said
-    assert said.startswith("mine: the preset cannot be saved (") and str(home / "graphs") in said
 
 
 def test_recovered_work_knows_what_the_file_held(files, file):
@@ -311,43 +254,9 @@ def test_nodes_copied_elsewhere_are_asked_about_and_own_ones_are_not(files, stra
 def test_a_preset_keeps_the_users_picture_without_a_question(files, tmp_path):
     files.app.document.open(Graph.chain("load").set_param("load", "path", str(tmp_path / "a.jpg")))
     files.saved = files.app.document.graph
-    files._use_preset("quick")
+    files.use_preset("quick")
     assert files.app.asked == [] and files.app.document.held == frozenset()
     assert files.app.document.graph.nodes["load"].params["path"] == str(tmp_path / "a.jpg")
-
-
-def exporting(files, tmp_path, monkeypatch, name="out.png"):
-    done = []
-    monkeypatch.setattr(files, "_run", lambda graph, targets, then: done.append(targets))
-    graph = Graph.chain("load", "export").set_param("export", "path", str(tmp_path / name))
-    files.app.document.open(graph.set_param("load", "path", str(tmp_path / "a.jpg")))
-    return done
-
-
-def test_a_file_that_is_there_is_replaced_after_one_question(files, tmp_path, monkeypatch):
-    done = exporting(files, tmp_path, monkeypatch)
-    files.export()
-    assert done == [("export",)] and files.app.asked == []
-    (tmp_path / "out.png").write_bytes(b"there")
-    files.export()  # this window has written it
-    assert len(done) == 2 and files.app.asked == []
-    files.open_path(str(_saved(files, tmp_path)))
-    files.export()
-    assert len(done) == 2 and files.app.asked[-1][0] == "Replace what is there?"
-    files.app.asked[-1][1]["Replace"]()
-    files.export()
-    assert len(done) == 4 and len(files.app.asked) == 1
-
-
-def _saved(files, tmp_path):
-    save_graph(files.app.document.graph, tmp_path / "again.qrgraph")
-    return tmp_path / "again.qrgraph"
-
-
-def test_the_picture_that_is_read_is_never_written(files, tmp_path, monkeypatch):
-    done = exporting(files, tmp_path, monkeypatch, "a.jpg")
-    files.export()
-    assert done == [] and "the graph reads this picture" in files.app.said[-1]
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device"])

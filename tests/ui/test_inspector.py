@@ -237,9 +237,7 @@ def test_text_that_was_typed_is_taken_when_the_keyboard_leaves(app):
     [("load", "open_files", ["/a/b.jpg"]), ("export", "save_file", "/a/b.jpg")],
 )
 def test_browse_takes_what_the_dialog_gives(app, monkeypatch, id, call, answer):
-    monkeypatch.setattr(
-        dialogs, call, lambda *arguments: [done for done in arguments if callable(done)][-1](answer)
-    )
+    monkeypatch.setattr(dialogs, call, lambda *arguments: arguments[4 - (id == "load")](answer))
     app.inspector.show(id)
     field(app, "path")._browse()
     assert app.document.graph.nodes[id].params["path"] == "/a/b.jpg"

@@ -118,6 +118,9 @@ def test_a_circle_is_refused_and_the_refusal_is_said(open_window, tmp_path):
     before = window.saved(file)
     window.drag(spots[-1], spots[0])
     wait(window.complains, 5, "a message")
+    window.key("ctrl+a", "ctrl+d")  # whatever else is done goes on, and the message goes
+    wait(lambda: not window.complains(), 5, "the message's end")
+    window.key("ctrl+z")
     assert window.saved(file)["nodes"] == before["nodes"]
 
 
