@@ -12,7 +12,7 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque
 
 
-@node("Transparency Fix", category="Matte", version=5)
+@node("Transparency Fix", category="Matte", version=6)
 def transparency_fix(
     cutout: Cutout,
     where: Mask | None = None,
@@ -32,7 +32,8 @@ def transparency_fix(
     where : Mask
         Region that is see-through. If nothing is linked it is looked for.
     find : bool
-        Look for see-through subjects when no region is linked. Only clear cases are taken.
+        Look for see-through subjects when no region is linked. Only clear cases are taken, where
+        the network itself was in doubt.
     strength : float
         How far the see-through region changes.
     haze : float
