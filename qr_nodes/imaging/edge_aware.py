@@ -262,17 +262,6 @@ class EdgeAware:
         return np.minimum(by_models, by_edges, out=by_models)
 
 
-def held_back(
-    color: np.ndarray,
-    stroke: Stroke,
-    rows: slice,
-    columns: slice,
-    checkpoint: Callable[[], None] = lambda: None,
-) -> np.ndarray:
-    """Give the factor (h, w) float32 in [0, 1] for one window; see `EdgeAware`."""
-    return EdgeAware(color, stroke, checkpoint)(rows, columns)
-
-
 class _Model:
     """The normal distribution of weighted colours in the window around each cell.
 

@@ -7,7 +7,7 @@ import pytest
 from skimage import data
 
 from qr_nodes.imaging.correction import corrected
-from qr_nodes.imaging.edge_aware import EdgeAware, held_back
+from qr_nodes.imaging.edge_aware import EdgeAware
 from qr_nodes.types import Stroke
 
 SHAPE = (211, 317)
@@ -17,7 +17,7 @@ WINDOW = slice(0, SHAPE[0]), slice(0, SHAPE[1])
 
 
 def whole(color, stroke):
-    return held_back(color, stroke, slice(0, color.shape[0]), slice(0, color.shape[1]))
+    return EdgeAware(color, stroke)(slice(0, color.shape[0]), slice(0, color.shape[1]))
 
 
 def photo(dtype=np.uint8):
@@ -53,11 +53,11 @@ def test_every_window_gets_the_same_bits(dtype, size):
     for _ in range(12):
         (top, bottom), (left, right) = (np.sort(rng.integers(0, n + 1, 2)) for n in SHAPE)
         rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
-        for part in (tool(rows, columns), held_back(color, stroke, rows, columns)):
+        for part in (tool(rows, columns), EdgeAware(color, stroke)(rows, columns)):
             assert part.dtype == np.float32
             np.testing.assert_array_equal(part, expected[rows, columns])
     for y, x in ((0, 0), (210, 316), (0, 316), (105, 158)):
-        part = held_back(color, stroke, slice(y, y + 1), slice(x, x + 1))
+        part = EdgeAware(color, stroke)(slice(y, y + 1), slice(x, x + 1))
         assert part[0, 0] == expected[y, x]
 
 
@@ -230,10 +230,8 @@ def test_the_smallest_pictures_can_be_painted(size, brush):
 
 
 def test_an_empty_window_is_empty():
-    assert held_back(photo(), Stroke(WAVE, edge_aware=1.0), slice(5, 5), slice(0, 9)).shape == (
-        0,
-        9,
-    )
+    tool = EdgeAware(photo(), Stroke(WAVE, edge_aware=1.0))
+    assert tool(slice(5, 5), slice(0, 9)).shape == (0, 9)
 
 
 def test_the_picture_and_its_copy_in_another_memory_order_get_the_same_bits():
@@ -243,12 +241,12 @@ def test_the_picture_and_its_copy_in_another_memory_order_get_the_same_bits():
 
 
 def test_checkpoints_come_and_may_stop():
-    calls = []
-    held_back(photo(), Stroke(WAVE, size=0.1, edge_aware=1.0), *WINDOW, lambda: calls.append(1))
+    calls, stroke = [], Stroke(WAVE, size=0.1, edge_aware=1.0)
+    EdgeAware(photo(), stroke, lambda: calls.append(1))(*WINDOW)
     assert len(calls) > 5
 
     def stop():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        held_back(photo(), Stroke(WAVE, size=0.1, edge_aware=1.0), *WINDOW, stop)
+        EdgeAware(photo(), stroke, stop)(*WINDOW)
