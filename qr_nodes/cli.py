@@ -422,6 +422,7 @@ def _describe(spec) -> str:
         default = json.dumps(param.default, ensure_ascii=False)
         lines.append(f"  {name} = {default}{f'  [{about}]' if about else ''}")
         lines.append(f"      {spec.help.get(name, '')}")
+        lines += [f"        {field}: {text}" for field, text in param.fields.items()]
     return "\n".join(lines)
 
 

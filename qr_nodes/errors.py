@@ -43,9 +43,16 @@ def suggest(name: str, names: Iterable[str], otherwise: str = "") -> str:
     close = [each for each in known if sorted(each) == sorted(called)]
     # Of three letters, two are common to "gif" and "tif", which nobody takes for each other.
     close += difflib.get_close_matches(called, known, 1, 0.6 if len(called) > 3 else 0.8)
+    close += [each for each in known if _shortened(called, each)]
     if close:
         return f"Perhaps you mean {known[close[0]]!r}."
     return otherwise or f"Use one of {', '.join(known.values())}." if known else otherwise
+
+
+def _shortened(short: str, name: str) -> bool:
+    """Return whether letters of a name were left out: "pts" of "points"."""
+    letters = iter(name)
+    return len(short) > 2 and short[0] == name[:1] and all(letter in letters for letter in short)
 
 
 KINDS = {

@@ -112,6 +112,14 @@ class Param:
         high = "" if self.hi is None else f"to {self.hi:g}"
         return f"{low} {high}".strip()
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """Of a list of strokes: each field's name → what it holds, from the docstring."""
+        item = get_args(self.type)[0] if get_origin(self.type) is tuple else None
+        described = re.findall(r"^(\w+) : (.+(?:\n {4}.+)*)", inspect.getdoc(item) or "", re.M)
+        known = getattr(item, "__struct_fields__", ())
+        return {name: " ".join(text.split()) for name, text in described if name in known}
+
     def _misfit(self, error: Exception) -> ParamError:
         """Return what is wrong with one item of a list: strokes of the brush."""
         item = get_args(self.type)[0]
@@ -281,6 +289,7 @@ class NodeSpec:
             "choices": param.choices,
             "unit": param.unit,
             "help": self.help.get(name, ""),
+            **({"fields": param.fields} if param.fields else {}),
         }
 
     @property

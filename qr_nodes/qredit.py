@@ -19,13 +19,21 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError
+from qr_nodes.errors import (
+    GraphError,
+    ParamError,
+    QrNodesError,
+    ReadError,
+    UnreadWarning,
+    suggest,
+)
 from qr_nodes.graph import Graph, Node, described, same_file
 from qr_nodes.node import NodeSpec
 from qr_nodes.qrgraph import MAX_BYTES, place_of, relative, save_bytes, strict_json
@@ -74,24 +82,14 @@ def edited(graph: Graph, picture: str | os.PathLike) -> Graph:
         return graph
     if isinstance(held, QrNodesError):
         raise held.at(file.name) from held.__cause__
-    changed = _applied(held, file, graph)
+    try:
+        changed = apply_edit(graph, held.nodes, file.parent)
+    except QrNodesError as error:
+        raise error.at(file.name) from error.__cause__
     for id, values in held.nodes.items():
         if set(values) & set(changed.nodes[id].spec.corrections):
             changed = changed.change(id, picture=os.path.abspath(picture))
     return changed
-
-
-def load_edit(path: str | os.PathLike, graph: Graph) -> Graph:
-    """Read a .qredit file and apply it to a graph: every value is checked by its parameter."""
-    file = Path(path)
-    return _applied(read_edit(file), file, graph)
-
-
-def _applied(held: EditFile, file: Path, graph: Graph) -> Graph:
-    try:
-        return apply_edit(graph, held.nodes, file.parent)
-    except QrNodesError as error:
-        raise error.at(file.name) from error.__cause__
 
 
 def apply_edit(graph: Graph, nodes: Values, folder: str | os.PathLike = ".") -> Graph:
@@ -99,7 +97,8 @@ def apply_edit(graph: Graph, nodes: Values, folder: str | os.PathLike = ".") -> 
     for id, values in nodes.items():
         if id not in graph.nodes:
             there = ", ".join(list(graph.nodes)[:12]) or "none"
-            hint = f"Nodes here: {there}. Take it out of the file, or run without edits."
+            hint = suggest(id, graph.nodes, f"Nodes here: {there}.")
+            hint += " Take it out of the file, or run without edits."
             raise GraphError("the graph has no such node.", id, hint)
         for name, value in values.items():
             param = graph.nodes[id].spec.params.get(name)
@@ -181,7 +180,7 @@ def read_edit(file: Path) -> EditFile:
         It is damaged, or of a newer version.
     """
     try:
-        return _parsed(_read(file))
+        return _parsed(_read(file), file.name)
     except QrNodesError as error:
         raise error.at(file.name) from error.__cause__
 
@@ -283,7 +282,7 @@ def _found(photo: Path) -> tuple[Path | None, EditFile | QrNodesError | None]:
         if not os.path.lexists(file):
             continue
         try:
-            held = _parsed(_read(file))
+            held = _parsed(_read(file), file.name)
         except QrNodesError as error:
             return file, error
         if held.picture in ("", photo.name):
@@ -305,13 +304,19 @@ def _read(file: Path) -> bytes:
     return data
 
 
-def _parsed(data: bytes) -> EditFile:
+def _parsed(data: bytes, name: str = "") -> EditFile:
+    """Return what a file holds; what is not known in the one called `name` is said."""
     raw = strict_json(data, ".qredit")
     if raw.get("format") != "qredit":
         raise GraphError("it is no .qredit file.", hint="Save the edits again.")
     if isinstance(raw.get("version"), int) and raw["version"] > VERSION:
         what = f"it was saved by a newer version (format {raw['version']}, here is {VERSION})."
         raise GraphError(what, hint="Update the program.")
+    fields = EditFile.__struct_fields__
+    for field in [field for field in raw if field not in fields and not field.startswith("_")][:8]:
+        hint = suggest(field, fields, f"Fields: {', '.join(fields)}.")
+        fault = GraphError("this field is not known, and does nothing.", field, hint)
+        warnings.warn(str(fault.at(name)), UnreadWarning, stacklevel=2)
     try:
         return msgspec.convert(raw, EditFile)
     except msgspec.ValidationError as error:

@@ -71,7 +71,7 @@ class NodeEntry(msgspec.Struct, omit_defaults=True):
     """One node as it stands in the file."""
 
     type: Title
-    version: int = 1
+    version: int | None = None
     provider: Title = ""
     title: Title = ""
     pos: tuple[Place, Place] = (0.0, 0.0)
@@ -276,21 +276,22 @@ def _node(id, entry: NodeEntry, spec, raw: dict, outputs: Iterable[str], folder,
     extra = {name: value for name, value in raw.items() if name not in entry.__struct_fields__}
     picture = os.path.normpath(folder / entry.picture) if entry.picture else ""
     if spec is None:
-        spec = unknown(entry.type, entry.version, entry.inputs, outputs, entry.provider)
+        spec = unknown(entry.type, entry.version or 1, entry.inputs, outputs, entry.provider)
         return Node(spec, entry.params, entry.pos, entry.title, entry.bypass, picture, extra)
-    if entry.version > spec.version:
+    version = spec.version if entry.version is None else entry.version  # written by hand
+    if version > spec.version:
         what = (
-            f"the node was saved by a newer version ({entry.type} {entry.version}, "
+            f"the node was saved by a newer version ({entry.type} {version}, "
             f"this one has {spec.version})."
         )
         faults.append(GraphError(what, id, "Update the program."))
     params = _params(id, spec, entry.params, folder, faults)
     strange = [name for name in params if name not in spec.params]
-    if entry.version == spec.version:
+    if version == spec.version:
         several = 8 if len(faults) < MAX_UNREAD else 1
         faults += [no_such_parameter(id, name, spec) for name in strange[:several]]
-    elif strange or entry.version > spec.version:
-        extra["version"] = entry.version  # what is kept belongs to that
+    elif strange or version > spec.version:
+        extra["version"] = version  # what is kept belongs to that
     return Node(spec, params, entry.pos, entry.title, entry.bypass, picture, extra)
 
 

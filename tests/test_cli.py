@@ -17,6 +17,7 @@ from PIL import Image
 from qr_nodes.cli import main
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import dump, save_graph
+from qr_nodes.types import Stroke
 
 
 @pytest.fixture
@@ -289,6 +290,7 @@ def test_nodes_are_listed_and_described(capsys):
     assert main(["nodes", "brush_edit"]) == 0
     said = capsys.readouterr().out
     assert "  cutout (cutout)  " in said and "  unsure (mask)  Where strokes of" in said
+    assert all(f"\n        {field}: " in said for field in Stroke.__struct_fields__)
 
 
 def test_what_a_graph_holds_and_nothing_reads_is_said_once(edges, cut, tmp_path, capsys):

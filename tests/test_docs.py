@@ -8,6 +8,7 @@ import shlex
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,10 +16,13 @@ from PIL import Image
 
 from qr_nodes import load_graph
 from qr_nodes.nodes import all_specs
-from qr_nodes.qrgraph import presets
+from qr_nodes.qredit import EditFile, edited
+from qr_nodes.qrgraph import FRAMES, MAX_BYTES, MAX_NODES, GraphFile, NodeEntry, presets
+from qr_nodes.types import FAR, MOST, Stroke
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+FORMATS = (ROOT / "qr_nodes" / "manual" / "formats.md").read_text()
 
 
 def blocks(kind: str) -> list[str]:
@@ -136,12 +140,50 @@ def test_options_for_many_pictures_exist():
 
 
 def test_the_edits_in_the_readme_fit_their_preset(tmp_path):
-    from qr_nodes.qredit import load_edit
-
     (text,) = [text for text in blocks("json") if '"qredit"' in text]
     (tmp_path / "photo.qredit").write_text(text)
-    graph = load_edit(tmp_path / "photo.qredit", load_graph("portrait"))
+    graph = edited(load_graph("portrait"), tmp_path / "photo.jpg")
     assert graph.nodes["feather"].params["sigma"] == 4.0
+
+
+@pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", FORMATS, re.S))
+def test_what_the_manual_shows_runs(text, tmp_path, monkeypatch, weights, chelsea, capsys):
+    from qr_nodes.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(chelsea).save("photo.jpg")
+    graph = tmp_path / "soft.qrgraph"
+    if '"qredit"' in text:
+        graph = "portrait"
+        Path("photo.qredit").write_text(text)
+        assert edited(load_graph(graph), "photo.jpg").nodes["brush_edit"].params["strokes"]
+    else:
+        graph.write_text(text)
+        assert main(["check", str(graph)]) == 0, capsys.readouterr().err
+    assert (
+        main(["run", str(graph), "photo.jpg", "-o", "cut.png", "-s", "segment.quality=fast"]) == 0
+    )
+    assert np.asarray(Image.open("cut.png")).shape == (300, 451, 4)
+
+
+def test_the_manual_has_a_row_for_every_field():
+    def rows(section: str) -> list[list[str]]:
+        text = FORMATS.split(f"# {section}\n")[1].split("\n#")[0]
+        rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", text, re.M)
+        return {name: [cell.strip() for cell in rest.split("|")] for name, rest in rows}
+
+    assert list(rows("The file")) == [*GraphFile.__struct_fields__, FRAMES]
+    assert set(rows("A node")) == set(NodeEntry.__struct_fields__)
+    assert set(rows("Edits of one picture: `.qredit`")) == set(EditFile.__struct_fields__)
+    strokes, plain = rows("Strokes of the brush"), Stroke(points=((0.5, 0.5),))
+    assert list(strokes) == list(Stroke.__struct_fields__)
+    for name, (_, _, default) in strokes.items():
+        assert name == "points" or json.loads(default.strip("`")) == getattr(plain, name)
+    assert f"from {-FAR:g} to {FAR:g}; 1 to {MOST:,} points" in strokes["points"][1]
+    assert all(
+        f'"{mode}"' in strokes["mode"][0] for mode in get_args(get_type_hints(Stroke)["mode"])
+    )
+    assert f"{MAX_BYTES >> 20} MB and {MAX_NODES:,} nodes" in FORMATS
 
 
 def test_the_report_in_the_readme_has_the_shape_of_one(tmp_path, weights, chelsea, capsys):

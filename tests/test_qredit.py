@@ -8,14 +8,13 @@ import os
 import pytest
 
 from qr_nodes import qredit
-from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError
+from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, UnreadWarning
 from qr_nodes.graph import Graph
 from qr_nodes.qredit import (
     apply_edit,
     differences,
     edited,
     find_edit,
-    load_edit,
     place_for_edit,
     save_edit,
 )
@@ -60,6 +59,15 @@ def test_two_pictures_of_one_stem_have_their_own_edits(graph, tmp_path):
     assert place_for_edit(tmp_path / "cat.webp").name == "cat.webp.qredit"
 
 
+def test_a_field_that_is_not_known_is_said(graph, tmp_path):
+    file = save_edit({"feather": {"sigma": 3.0}}, tmp_path / "cat.jpg")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"pictur": "", "_why": "soft"}))
+    with pytest.warns(UnreadWarning) as warned:
+        assert edited(graph, tmp_path / "cat.jpg").nodes["feather"].params["sigma"] == 3.0
+    (said,) = {str(warning.message) for warning in warned}
+    assert said.startswith("cat.qredit: pictur: this field") and "mean 'picture'." in said
+
+
 def test_a_file_is_read_once(graph, tmp_path, monkeypatch):
     save_edit({"feather": {"sigma": 3.0}}, tmp_path / "cat.jpg")
     read, of = [], qredit._read
@@ -73,13 +81,17 @@ def test_paths_lie_relative_to_the_file(tmp_path):
     sky = tmp_path / "skies" / "sky.jpg"
     path = save_edit({"backdrop": {"path": str(sky)}}, tmp_path / "cat.jpg")
     assert json.loads(path.read_text())["nodes"]["backdrop"]["path"] == "skies/sky.jpg"
-    assert load_edit(path, graph).nodes["backdrop"].params["path"] == str(sky)
+    assert edited(graph, tmp_path / "cat.jpg").nodes["backdrop"].params["path"] == str(sky)
 
 
 @pytest.mark.parametrize(
     ("nodes", "error", "said"),
     [
-        ({"fether": {}}, GraphError, "fether: the graph has no such node. Nodes here: load"),
+        (
+            {"fether": {}},
+            GraphError,
+            "fether: the graph has no such node. Perhaps you mean 'feather'. Take it out",
+        ),
         ({"feather": {"size": 1}}, ParamError, "feather.size: there is no such parameter. Use"),
         ({"feather": {"sigma": 900}}, ParamError, "feather.sigma: 900 px is out of range. Use"),
         ({"feather": {"sigma": "x"}}, ParamError, "feather.sigma: 'x' cannot be used. Use a num"),
