@@ -53,7 +53,8 @@ def law_join(cutout: Cutout, mask: Mask | None = None, *, value: int = 1) -> Cut
 def law_take(mask: Mask, *, value: int = 1, job: Job = Job()) -> Mask:
     record("law_take", value)
     base = job.memo("base", (), lambda: mask * np.float32(3))
-    return base + np.float32(value)
+    more = job.memo("more", (), lambda: mask * np.float32(8))
+    return base - more + np.float32(value)
 
 
 @node("Break", category="Stub")
@@ -62,6 +63,19 @@ def law_break(cutout: Cutout, *, value: int = 1) -> Cutout:
     if value == 3:
         raise ValueError("three")
     return cutout.with_alpha(cutout.alpha * np.float32(2))
+
+
+class Pair(NamedTuple):
+    """Two outputs, of which each stands for an input of its own while the node is bypassed."""
+
+    cutout: Cutout
+    mask: Mask
+
+
+@node("Pair", category="Stub")
+def law_pair(mask: Mask, cutout: Cutout, *, value: int = 1) -> Pair:
+    record("law_pair", value)
+    return Pair(cutout.with_alpha(cutout.alpha + mask), mask - np.float32(value))
 
 
 class Halves(NamedTuple):
@@ -94,7 +108,7 @@ def shrunk(value: Cutout, scale: float) -> Cutout:
     return value.with_alpha(value.alpha * np.float32(scale) + 1)
 
 
-LAWS = (law_source, law_join, law_take, law_break, law_split, law_whole)
+LAWS = (law_source, law_join, law_take, law_break, law_pair, law_split, law_whole)
 TYPES = {fn.__name__.removeprefix("law_"): spec_of(fn) for fn in LAWS}
 
 
@@ -153,9 +167,12 @@ class Reference:
                 extra = found["mask"] * value if "mask" in found else value
                 return {"cutout": found["cutout"] + extra}
             case "law_take":
-                return {"mask": found["mask"] * np.float32(3) + value}
+                mask = found["mask"]
+                return {"mask": mask * np.float32(3) - mask * np.float32(8) + value}
             case "law_break":
                 return None if value == 3 else {"cutout": found["cutout"] * np.float32(2)}
+            case "law_pair":
+                return {"cutout": found["cutout"] + found["mask"], "mask": found["mask"] - value}
             case "law_split":
                 return dict(zip(Halves._fields, split(found["cutout"], value), strict=True))
             case "law_whole":
@@ -172,12 +189,15 @@ class Edits(RuleBasedStateMachine):
         """Begin with two sources, two sinks and parallel links from both outputs of one node."""
         self.engine = Engine(Cache(budget), lanes, shrunk)
         graph = Graph()
-        for id, type in zip(
-            "abcdef", ("source", "source", "split", "join", "take", "whole"), strict=True
-        ):
+        types = ("source", "source", "split", "join", "take", "whole", "pair", "join")
+        for id, type in zip("abcdefgh", types, strict=True):
             graph = graph.add(TYPES[type], id)
         graph = graph.connect("a", "c").connect("c", "d", output="rest").connect("b", "f")
         graph = graph.connect("c", "d", output="mask", input="mask").connect("f", "e")
+        graph = graph.connect("c", "g", output="mask", input="mask").connect(
+            "b", "g", input="cutout"
+        )
+        graph = graph.connect("g", "h").connect("g", "h", output="mask", input="mask")
         self.past, self.future = [graph], []
         self.meaning, self.meaning_of = {}, {}
         self.look()

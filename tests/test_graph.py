@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from typing import NamedTuple
 
 import networkx as nx
 import pytest
 
 from qr_nodes.errors import GraphError, ParamError, SocketError
-from qr_nodes.graph import Graph, Links
+from qr_nodes.graph import Graph, Links, Node
+from qr_nodes.node import node, spec_of
+from qr_nodes.nodes import find
+from qr_nodes.types import Cutout, Mask
 
 
 def test_an_edit_gives_a_new_graph_and_shares_the_rest(stubs):
@@ -134,3 +139,43 @@ def test_a_chain_of_nodes_is_opened_and_edited_without_networkx():
         "sys.exit('networkx' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_nodes_hash_tells_its_type_version_code_and_values():
+    feather, levels = find("feather"), find("levels")
+    first = Node(feather, feather.defaults)
+    others = [
+        Node(levels, levels.defaults),
+        Node(replace(feather, version=feather.version + 1), feather.defaults),
+        Node(replace(feather, id="other"), feather.defaults),
+        Node(replace(feather, source="other code"), feather.defaults),
+        Node(feather, {**feather.defaults, "sigma": 9.0}),
+    ]
+    assert len({node.digest for node in (first, *others)}) == len(others) + 1
+    assert Node(feather, dict(feather.defaults), pos=(9, 9), title="Mine").digest == first.digest
+
+
+class Pair(NamedTuple):
+    """Two outputs, each of which stands for an input of its own while the node is bypassed."""
+
+    cutout: Cutout
+    mask: Mask
+
+
+@pytest.mark.parametrize("way", ["bypass", "remove"])
+def test_each_output_of_a_bypassed_node_stands_for_the_input_that_it_fits(stubs, way):
+    @node("Pair", category="Stub")
+    def stub_pair(mask: Mask, cutout: Cutout) -> Pair:
+        return Pair(cutout, mask)
+
+    graph = stubs.graph("source").add(stubs.specs["mix"], "mix").connect("source", "mix")
+    graph = graph.add(spec_of(stub_pair), "pair")
+    graph = graph.connect("mix", "pair", input="mask").connect("source", "pair", input="cutout")
+    graph = graph.add(stubs.specs["add"], "add").connect("pair", "add", output="cutout")
+    graph = graph.add(stubs.specs["mix"], "last").connect("pair", "last", output="mask")
+    if way == "bypass":
+        graph = graph.change("pair", bypass=True)
+    else:
+        graph = graph.remove("pair", reconnect=True)
+    assert graph.source("add", "cutout") == ("source", "cutout")
+    assert graph.source("last", "a") == ("mix", "mask")
