@@ -383,7 +383,7 @@ class Robot:
             name = f"out {self.random.randint(1, 3)}.{self.random.choice(['png', 'tif', 'jpg'])}"
             changed = self.app.attempt(graph.set_param, exports[0], "path", str(self.folder / name))
             self.app.edit(changed, "export to") if changed is not None else None
-            self.key("ctrl+e")
+            self.key("ctrl+shift+e")
 
     def _cancel(self) -> None:
         self.key("F5", "Escape")

@@ -165,7 +165,7 @@ def test_reopening_runs_no_inference(open_window, photo, home, tmp_path):
     shutil.rmtree(home / "models")
     again = open_window(file, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     time.sleep(1)
-    again.key("ctrl+e")
+    again.key("ctrl+shift+e")
     wait(out.exists, 30, "the export")
     assert 0.3 < (alpha(out) > 127).mean() < 0.8
     assert again.saved(file) == before

@@ -33,7 +33,7 @@ def test_nothing_outside_is_opened_before_the_user_agrees(open_window, tmp_path)
         time.sleep(0.1)
     window.key("Escape")
     wait(window.complains, 10, "the node's sentence")
-    window.key("ctrl+e")
+    window.key("ctrl+shift+e")
     for _ in range(10):
         assert not is_read(pipe)
         time.sleep(0.1)
@@ -52,25 +52,28 @@ def test_what_was_agreed_to_is_not_asked_again(open_window, picture, home, tmp_p
     assert window.process.wait(20) == 0
     again = open_window(graph)
     time.sleep(1)
-    again.key("ctrl+e")  # a question would keep it from the window
+    again.key("ctrl+shift+e")  # a question would keep it from the window
     wait((graph.parent / "out.png").exists, 20, "the export")
 
 
-def test_a_file_is_replaced_after_one_question(open_window, picture, tmp_path):
+def test_a_file_of_others_is_replaced_only_after_a_question(open_window, picture, tmp_path):
     graph = stranger(tmp_path, "cat.png", "../wedding.png")
     (graph.parent / "cat.png").write_bytes(picture.read_bytes())
     dear = tmp_path / "wedding.png"
     dear.write_bytes(b"dear")
     window = open_window(graph)
     time.sleep(1)
-    window.key("ctrl+e")
+    window.key("ctrl+shift+e")
     window.key("Escape")
     time.sleep(1)
     assert dear.read_bytes() == b"dear"
-    window.key("ctrl+e")
+    window.key("ctrl+shift+e")
     window.key("Return")
     wait(lambda: dear.read_bytes() != b"dear", 20, "the export")
     time.sleep(0.5)
     dear.write_bytes(b"changed since")
-    window.key("ctrl+e")
-    wait(lambda: dear.read_bytes() != b"changed since", 20, "another export, without a question")
+    window.key("ctrl+shift+e")
+    time.sleep(1)
+    assert dear.read_bytes() == b"changed since"
+    window.key("Return")
+    wait(lambda: dear.read_bytes() != b"changed since", 20, "another export")
