@@ -20,7 +20,8 @@ from pathlib import Path
 import click
 
 from qr_nodes import __version__
-from qr_nodes.cli_many import OPTIONS, SETTINGS, asked, names_folder, run_many, say
+from qr_nodes.cli_many import asked, graph_name, names_folder, run_many, say
+from qr_nodes.cli_options import ONCE, with_options
 from qr_nodes.cli_service import serve, watch
 from qr_nodes.errors import ModelError, QrNodesError, UnreadWarning
 from qr_nodes.signals import ENDS, exit_code, handled, stop
@@ -141,49 +142,6 @@ def _window(file: str | None) -> int:
 # ---- pictures ------------------------------------------------------------------------------
 
 
-def _running(command):
-    """Add the options that `remove` and `run` share."""
-    for option in reversed(
-        [
-            click.option(
-                "-o",
-                "--output",
-                metavar="PATH",
-                help="File to write; a folder for several inputs or a folder of them; - for "
-                "standard output.",
-            ),
-            SETTINGS,
-            click.option(
-                "--model", help="Model for every Segment node; see 'qr-nodes models list'."
-            ),
-            click.option(
-                "--quality",
-                type=click.Choice(["fast", "balanced", "best"]),
-                help="How often the network of every Segment node looks: 1, 3 or 4 times.",
-            ),
-            click.option("--device", help="Device for every Segment node; see 'qr-nodes devices'."),
-            click.option("--require-gpu", is_flag=True, help="Fail rather than work on the CPU."),
-            click.option(
-                "--format",
-                "suffix",
-                default="",
-                metavar="ENDING",
-                help="Format where the output has no name of its own; png by default.",
-            ),
-            click.option(
-                "--no-cache",
-                is_flag=True,
-                help="Neither use nor keep what the network said before.",
-            ),
-            *OPTIONS,
-            click.option("--json", "as_json", is_flag=True, help="Print a report as JSON."),
-            click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        ]
-    ):
-        command = option(command)
-    return command
-
-
 @cli.command()
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURE|FOLDER...")
 @click.option(
@@ -194,7 +152,7 @@ def _running(command):
     metavar="NAME",
     help="Preset, or .qrgraph file, to use.",
 )
-@_running
+@with_options(ONCE)
 def remove(pictures: tuple[str, ...], preset: str, **options) -> int:
     """Remove the background of pictures, or of all pictures in folders.
 
@@ -215,7 +173,7 @@ def remove(pictures: tuple[str, ...], preset: str, **options) -> int:
     help="Picture for the Load node; - reads standard input. Repeatable.",
 )
 @click.argument("more", nargs=-1, metavar="[PICTURE|FOLDER]...")
-@_running
+@with_options(ONCE)
 def run(graph: str, pictures: tuple[str, ...], more: tuple[str, ...], **options) -> int:
     """Run a .qrgraph file, or a preset by its name, over pictures or folders of pictures.
 
@@ -261,7 +219,7 @@ def _run(
             graph,
             inputs,
             outputs,
-            graph_name=graph_file if is_preset(graph_file) else os.path.abspath(graph_file),
+            graph_name=graph_name(graph_file),
             cached=not no_cache,
             as_json=as_json,
             quiet=quiet or output == "-",
@@ -431,7 +389,7 @@ def _describe(spec) -> str:
 
 @cli.group()
 def models() -> None:
-    """List, fetch, add and check the networks that find subjects."""
+    """List, fetch, add, remove and check the networks that find subjects."""
 
 
 @models.command("list")
@@ -541,6 +499,16 @@ def _found(share: float) -> str:
     if share >= 0.9:
         return f"so fed it finds a drawn subject ({100 * share:.0f} % right)"
     return f"NOT SURE: no usual way makes it find a drawn subject well ({100 * share:.0f} % right)"
+
+
+@models.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="MODEL...")
+def models_remove(names: tuple[str, ...]) -> None:
+    """Remove weights that were fetched or added; models of your own leave the list as well."""
+    from qr_nodes.inference import store
+
+    for file, bytes in store.remove(names):
+        click.echo(f"Removed {file}: {_size(bytes)} freed.")
 
 
 @models.command("verify")

@@ -23,41 +23,6 @@ FOLDERS = {
 }
 """Options that are about folders only."""
 
-SETTINGS = click.option(
-    "-s",
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NODE.PARAM=VALUE",
-    help="Change a parameter, as in feather.sigma=4. Repeatable.",
-)
-
-OPTIONS = [
-    click.option("--pattern", "patterns", multiple=True, metavar="TEXT",
-                 help="Of folders, take what fits, as in '*.jpg'. Repeatable."),
-    click.option("--exclude", multiple=True, metavar="TEXT",
-                 help="Of folders, leave out what fits, as in 'rejects'. Repeatable."),
-    click.option("--name", default="", metavar="TEMPLATE",
-                 help="What results are called, as in '{stem}-cutout{ext}'. "
-                 "Fields: stem, folder, source, node, ext."),
-    click.option("--again", is_flag=True, help="Do what is done and current once more."),
-    click.option("--overwrite", is_flag=True,
-                 help="Replace files that the program has not made, or that were changed since."),
-    click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing."),
-    click.option("--no-edits", is_flag=True, help="Ignore .qredit files beside the pictures."),
-    click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip",
-                 show_default=True, help="Go on after a picture that failed, or stop."),
-    click.option("--report", metavar="FILE", help="Write what came of each picture (.json, .csv)."),
-    click.option("-j", "--jobs", type=click.IntRange(1, 64),
-                 help="Pictures to work on side by side; by default one for each core."),
-    click.option("--memory", metavar="SIZE",
-                 help="What the program should stay within, as in 4G; by default half of all."),
-    click.option("--scheduler", metavar="ADDRESS",
-                 help="Run on a Dask cluster, as in tcp://HOST:8786, or 'local' for a try."),
-    click.option("--workers", type=click.IntRange(1, 64),
-                 help="Processes of --scheduler local; by default one for each core."),
-]  # fmt: skip
-
 
 @contextlib.contextmanager
 def asked() -> Iterator[None]:
@@ -72,6 +37,13 @@ def asked() -> Iterator[None]:
 def say(text: str) -> None:
     """Print a line about what is done: standard output is for results."""
     click.echo(text, err=True)
+
+
+def graph_name(graph: str) -> str:
+    """Return what reports call a graph: its file's path, or a preset's name."""
+    from qr_nodes.qrgraph import is_preset
+
+    return graph if is_preset(graph) else os.path.abspath(graph)
 
 
 def size(text: str | None, processes: int = 1) -> int | None:

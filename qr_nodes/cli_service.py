@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import click
 
 from qr_nodes import resources
-from qr_nodes.cli_many import SETTINGS, asked, say, size
+from qr_nodes.cli_many import asked, graph_name, say, size
+from qr_nodes.cli_options import NETWORKS, RESULTS, with_options
 from qr_nodes.errors import QrNodesError
 
 
@@ -16,6 +20,7 @@ def _missing(error: ImportError, extra: str) -> QrNodesError:
 
 @click.command()
 @click.argument("graphs", nargs=-1, metavar="[GRAPH]...")
+@with_options(NETWORKS)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
     "--port",
@@ -65,11 +70,14 @@ def _missing(error: ImportError, extra: str) -> QrNodesError:
     show_default=True,
     help="Largest picture, megapixels.",
 )
-def serve(graphs, host, port, names, at_once, queue, seconds, max_mb, max_mp) -> None:
+def serve(
+    graphs, settings, model, quality, device, require_gpu, host, port, names, at_once, queue,
+    seconds, max_mb, max_mp,
+) -> None:  # fmt: skip
     """Answer over HTTP: a picture and a preset's name in, the cut-out back.
 
     The presets that came with the program are there, and each GRAPH: a .qrgraph file, or a preset
-    of your own by its name.
+    of your own by its name. What is set here holds for each of them that has such a node.
     """
     try:
         import python_multipart  # noqa: F401
@@ -77,8 +85,9 @@ def serve(graphs, host, port, names, at_once, queue, seconds, max_mb, max_mp) ->
         from qr_nodes import serve as service
     except ImportError as error:
         raise _missing(error, "serve") from error
+    networks = {"model": model, "quality": quality, "device": device}
     with asked():
-        presets = service.presets(graphs)
+        presets = service.presets(graphs, settings, require_gpu=require_gpu, **networks)
     service.fetch_models(presets, say)
     limits = service.Limits(int(max_mb * 1e6), max_mp * 1e6, at_once, queue, seconds)
     service.serve(presets, host, port, limits, names, say)
@@ -88,14 +97,7 @@ def serve(graphs, host, port, names, at_once, queue, seconds, max_mb, max_mp) ->
 @click.argument("graph")
 @click.argument("inbox")
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="Folder for results.")
-@SETTINGS
-@click.option("--format", default="", metavar="ENDING", help="Format of results; png by default.")
-@click.option("--name", default="", metavar="TEMPLATE", help="What results are called: see 'run'.")
-@click.option("--pattern", "patterns", multiple=True, metavar="TEXT", help="Take what fits only.")
-@click.option("--exclude", multiple=True, metavar="TEXT", help="Leave out what fits.")
-@click.option("--overwrite", is_flag=True, help="Replace files that were not made there.")
-@click.option("--no-edits", is_flag=True, help="Ignore .qredit files beside the pictures.")
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep what the network said.")
+@with_options((*NETWORKS, *RESULTS))
 @click.option(
     "--settle",
     type=click.FloatRange(0.05, 3600),
@@ -115,9 +117,9 @@ def serve(graphs, host, port, names, at_once, queue, seconds, max_mb, max_mp) ->
     is_flag=True,
     help="Only look, every so often: for network folders, which often tell nothing.",
 )
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), help="Pictures side by side: see 'run'.")
-@click.option("--memory", metavar="SIZE", help="What the program should stay within: see 'run'.")
-def watch(graph, inbox, output, settings, patterns, exclude, **options) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each picture.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def watch(graph, inbox, output, settings, model, quality, device, require_gpu, **how) -> int:
     """Do every picture that lies in the folder INBOX, and those that come, until it is stopped.
 
     A picture is taken up once it has stopped growing. What is done and current is skipped, also
@@ -125,36 +127,56 @@ def watch(graph, inbox, output, settings, patterns, exclude, **options) -> None:
     """
     from qr_nodes import batch
     from qr_nodes.batch.many import budget
+    from qr_nodes.batch.report import Report, about
     from qr_nodes.qrgraph import load_graph
     from qr_nodes.watch import watch as watch_folder
 
+    as_json, quiet, file = how["as_json"], how["quiet"], how["report"]
+    jobs, memory = how["jobs"] or batch.default_jobs(), size(how["memory"])
     with asked():
         changed = batch.override(load_graph(graph), settings)
-    jobs, memory = options["jobs"] or batch.default_jobs(), size(options["memory"])
-    engine = batch.cli_engine(cached=not options["no_cache"], lanes=jobs)
-    try:
+        changed = batch.for_networks(changed, model, quality, device, require_gpu)
+    engine = batch.cli_engine(cached=not how["no_cache"], lanes=jobs)
+    with contextlib.ExitStack() as stack:
+        stack.callback(engine.close)
         one = batch.Batch(
             changed,
             output,
             [inbox],
             engine=engine,
-            name=options["name"],
-            format=options["format"],
-            overwrite=options["overwrite"],
-            edits=not options["no_edits"],
+            name=how["name"],
+            format=how["suffix"],
+            overwrite=how["overwrite"],
+            edits=not how["no_edits"],
         )
-        watch_folder(
+        shown = graph_name(graph)
+        report = (
+            stack.enter_context(Report(file, changed.order, about(changed, shown)))
+            if file
+            else None
+        )
+
+        def tell(line: str, level: str, result: batch.Result | None = None) -> None:
+            if result is not None and report is not None:
+                report.add(result)
+            if result is not None and as_json:
+                click.echo(json.dumps(result.as_json()))
+            if line and (level == "error" or not (quiet or (as_json and level == "result"))):
+                click.echo(line, err=level != "result")
+
+        failed = watch_folder(
             one,
             inbox,
             room=batch.Room(budget(changed, memory)),
             jobs=jobs,
-            patterns=patterns,
-            exclude=exclude,
-            settle=options["settle"],
-            every=options["every"],
-            events=not options["no_events"],
-            tell=lambda line, wrong: click.echo(line, err=wrong),
+            patterns=how["patterns"],
+            exclude=how["exclude"],
+            settle=how["settle"],
+            every=how["every"],
+            events=not how["no_events"],
+            on_error=how["on_error"],
+            tell=tell,
         )
+    if not quiet:
         say("Stopped.")
-    finally:
-        engine.close()
+    return 1 if failed else 0

@@ -18,7 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -33,7 +33,7 @@ from starlette.datastructures import FormData, ImmutableMultiDict, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from qr_nodes import __version__, heap, in_memory, resources
+from qr_nodes import __version__, batch, heap, in_memory, resources
 from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine
 from qr_nodes.errors import (
@@ -63,13 +63,23 @@ FIELDS = ("set", "format")
 """What may be asked in the address, or in a form beside the picture."""
 
 
-def presets(graphs: Iterable[str] = ()) -> dict[str, Prepared]:
+def presets(
+    graphs: Iterable[str] = (), settings: Sequence[str] = (), **networks: Any
+) -> dict[str, Prepared]:
     """Read the presets that came with the program, and graphs by path or name: name → graph.
+
+    Parameters
+    ----------
+    graphs : paths or names
+    settings : texts such as "feather.sigma=4"
+        Set in each graph that has such a node.
+    **networks
+        See `batch.for_networks`; set in each graph that has a Segment node.
 
     Raises
     ------
     QrNodesError
-        A graph cannot be read or run, or two have one name.
+        A graph cannot be read or run, two have one name, or a setting cannot be used in any.
     """
     files = {file.stem: str(file) for file in resources.folder("graphs").glob("*.qrgraph")}
     for graph in graphs:
@@ -80,13 +90,21 @@ def presets(graphs: Iterable[str] = ()) -> dict[str, Prepared]:
             hint = "Rename the file: use up to 64 letters, digits, - and _."
             raise GraphError(f"{name!r} cannot name a preset.", graph, hint)
         files[name] = graph
-    found = {}
+    found, used = {}, set()
     for name, file in sorted(files.items()):
         graph = load_graph(file)
+        fitting = [text for text in settings if batch.setting(graph, text)[0] in graph.nodes]
+        used.update(fitting)
         try:
+            graph = batch.override(graph, fitting)
+            if graph.of_type("segment"):
+                graph = batch.for_networks(graph, **networks)
             found[name] = Prepared.of(graph)
         except QrNodesError as error:
             raise error.at(name) from None
+    if lost := [text for text in settings if text not in used]:
+        what = f"{lost[0].partition('=')[0]}: no preset has this node."
+        raise ParamError(what, "--set", "See 'qr-nodes check' for the names of nodes.")
     return found
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from qr_nodes import heap
 from qr_nodes.batch import Batch, Picture, Result, Room, find_pictures
-from qr_nodes.errors import Cancelled, QrNodesError, ReadError
+from qr_nodes.errors import Cancelled, NodeError, QrNodesError, ReadError
 from qr_nodes.signals import ENDS, handled
 
 POLL = 0.2
@@ -228,8 +228,9 @@ def watch(
     settle: float = 2.0,
     every: float = 30.0,
     events: bool = True,
-    tell: Callable[[str, bool], None],
-) -> None:
+    on_error: str = "skip",
+    tell: Callable[..., None],
+) -> bool:
     """Do the pictures of a folder, those that are there and those that come, until it is stopped.
 
     Parameters
@@ -242,8 +243,16 @@ def watch(
         Seconds from one look to the next when there are no events.
     events : bool
         Let the system say when something happened. Network folders often tell nothing.
+    on_error : "skip" or "stop"
+        Go on after a picture that failed, or end as if stopped.
     tell : callable
-        Takes a line, and whether it is about something that went wrong.
+        Takes a line, or "", its level ("result", "note" or "error"), and the result that it is
+        about, if any.
+
+    Returns
+    -------
+    failed : bool
+        A picture that failed has ended it.
 
     Raises
     ------
@@ -260,15 +269,15 @@ def watch(
     with contextlib.ExitStack() as stack:
         stack.enter_context(handled(stop.ask, (signal.SIGINT, *ENDS)))
         stack.enter_context(batch)
-        tell(f"Watching {watch.inbox}. Results go to {batch.out}. Ctrl+C stops.", True)
+        tell(f"Watching {watch.inbox}. Results go to {batch.out}. Ctrl+C stops.", "note")
         if events:
-            stack.enter_context(_events(watch.inbox, bell, lambda text: tell(text, True)))
+            stack.enter_context(_events(watch.inbox, bell, lambda text: tell(text, "note")))
         pool = stack.enter_context(ThreadPoolExecutor(jobs, "qr-nodes picture"))
 
         def do(picture: Picture) -> Result:
             return batch.do(picture, room, next(numbers), stopped=stop.at_once)
 
-        last, pause, trouble = -NEVER, 0.0, set()
+        last, pause, trouble, failed = -NEVER, 0.0, set(), False
         worked = NEVER  # when a picture was last in; then memory is given back, once
         while flying or not stop.asked:
             now = time.monotonic()
@@ -276,7 +285,7 @@ def watch(
                 bell.touched = False
                 closed = {str(error) for error in watch.look(now)}
                 for line in sorted(closed - trouble):  # unplugged, perhaps: it may come back
-                    tell(line, True)
+                    tell(line, "error")
                 trouble = closed
                 last = time.monotonic()
                 pause = SHARE * (last - now)
@@ -291,24 +300,30 @@ def watch(
                 heap.give_back()
                 worked = NEVER
             for future in [future for future in flying if future.done()]:
-                _settle(watch, flying.pop(future), future, tell)
+                if _settle(watch, flying.pop(future), future, tell) and on_error == "stop":
+                    failed, stop.asked = True, max(stop.asked, 1)
             due = watch.due() - now if len(flying) < jobs else POLL
             bell.rung.wait(min(POLL, max(due, 0.01)))
             bell.rung.clear()
+    return failed
 
 
-def _settle(watch: Watch, picture: Picture, future: Future, tell) -> None:
-    """Tell what came of a picture."""
+def _settle(watch: Watch, picture: Picture, future: Future, tell) -> bool:
+    """Report what came of a picture; return whether it failed."""
     try:
         result = future.result()
     except Cancelled:
         watch.busy.pop(picture.path)
-        return
+        return False
     except Exception as error:  # one picture's trouble is not the others'
         result = error
     if isinstance(result, Result):
         for note in result.notes:
-            tell(f"{picture.place}: {note}", True)
+            tell(f"{picture.place}: {note}", "note")
     line = watch.done(picture, result, time.monotonic())
-    if line:
-        tell(line, not isinstance(result, Result) or result.error is not None)
+    if not isinstance(result, Result):
+        known = result if isinstance(result, QrNodesError) else NodeError(f"{result}.")
+        result = Result(picture.path, None, 0.0, (), known)
+    if line or result.skipped:
+        tell(line, "result" if result.error is None else "error", result)
+    return bool(line) and result.error is not None

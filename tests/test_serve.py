@@ -747,4 +747,9 @@ def test_a_graph_with_two_loads_must_tell_which_is_meant():
     prepared = Prepared.of(graph.change("load", bypass=True))
     with pytest.raises(ParamError, match="cannot be set from outside"):
         prepared.with_settings(["export.path=x.png"])
+    with pytest.raises(ParamError, match=r"glow\.size: no preset has this node"):
+        presets(settings=["glow.size=1"])
+    changed = presets(settings=["feather.sigma=7"], quality="fast")
+    assert changed["portrait"].settable()["feather.sigma"]["value"] == 7.0
+    assert {each.graph.nodes["segment"].params["quality"] for each in changed.values()} == {"fast"}
     assert set(presets()) == {"glass", "hair", "portrait", "product", "quick", "standard"}

@@ -126,12 +126,12 @@ def watching(graph, inbox, out):
     started = []
 
     @contextmanager
-    def watching(*options: str, seconds: float = 0, before: str = ""):
+    def watching(*options: str, seconds: float = 0, before: str = "", greets: bool = True):
         settle = ["--settle", "0.4"]  # of an option given twice the last counts
         arguments = ["watch", str(graph), str(inbox), "-o", str(out), *settle, *options]
         one = Process(arguments, seconds, before)
         started.append(one)
-        assert one.line(error=True).startswith("Watching ")
+        assert not greets or one.line(error=True).startswith("Watching ")
         yield one
         if one.process.poll() is None:
             one.kill()
@@ -423,12 +423,38 @@ def test_two_watches_do_not_share_an_output_folder(watching, inbox, out, graph, 
         assert "another run is writing here" in capsys.readouterr().err
 
 
+def test_results_are_told_as_json_and_in_a_report(watching, inbox, out, tmp_path):
+    report = tmp_path / "report.json"
+    (inbox / "bad.png").write_text("hello")
+    options = ("--json", "--report", str(report), "--quiet", "--name", "{stem}-cut{ext}")
+    picture(inbox / "a.png")
+    with watching(*options, greets=False) as watch:
+        told = {Path(row["input"]).name: row for row in (json.loads(watch.line()) for _ in "ab")}
+        assert told["a.png"]["output"] == str(out / "a-cut.png")
+        assert told["bad.png"]["did"] == "failed"
+        assert watch.line(error=True).startswith("bad.png: load: ")
+        assert watch.stop() == 0 and watch.quiet()
+    assert {Path(row["input"]).name for row in json.loads(report.read_text())["results"]} == {
+        "a.png",
+        "bad.png",
+    }
+
+
+def test_it_ends_at_a_picture_that_fails_if_so_wished(watching, inbox, out):
+    (inbox / "bad.png").write_text("hello")
+    with watching("--on-error", "stop") as watch:
+        assert watch.line(error=True).startswith("bad.png: load: ")
+        assert watch.process.wait(30) == 1
+
+
 def test_what_keeps_it_from_starting_is_one_line(graph, inbox, out, tmp_path, capsys):
     for arguments, code, said in [
         (["none", str(inbox)], 2, "there is no such preset or file"),
         ([str(graph), str(tmp_path / "none")], 1, "there is no such folder"),
         ([str(graph), str(inbox), "-s", "feather.sigma=900"], 2, "900 px is out of range"),
         ([str(graph), str(inbox), "--name", "{size}"], 2, "has a field that is not known"),
+        ([str(graph), str(inbox), "--quality", "best"], 2, "quality: the graph has no Segment"),
+        ([str(graph), str(inbox), "--report", "x.txt"], 2, "End it in .json or .csv."),
     ]:
         assert main(["watch", *arguments, "-o", str(out)]) == code
         err = capsys.readouterr().err

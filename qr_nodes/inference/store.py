@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -211,19 +211,62 @@ def add(file: str | os.PathLike, name: str | None = None, **settings: Any) -> Mo
         shutil.copyfile(path, part)
         known = {"checksum": checksum, "name": name, "file": file, "bytes": part.stat().st_size}
         model = guess.model(part, known, settings, like=same)
-    _list(model)
+    _list({model.name: model})
     if anew and before.file != file:
         with contextlib.suppress(OSError):
             (folder / before.file).unlink()
     return model
 
 
-def _list(model: Model) -> None:
-    """Put a model on the user's own list, whoever else adds one meanwhile."""
+def remove(names: Iterable[str]) -> list[tuple[Path, int]]:
+    """Delete models' weights, where `fetch` and `add` put them; a model of the user's own is no
+    longer listed then.
+
+    Nothing is deleted unless all of them can be.
+
+    Returns
+    -------
+    removed : list of (path, bytes)
+
+    Raises
+    ------
+    ModelError
+        There is no such model, its weights are not here, or lie where the program puts none.
+    """
+    ours = {resources.data_folder() / "models", resources.cache_folder("models")}
+    found, own = [], registry.own()
+    for name in dict.fromkeys(names):
+        model = registry.find(name)
+        files = [folder / f"{model.file}{more}" for folder in ours for more in ("", ".partial")]
+        here = [file for file in files if file.is_file()]
+        if not here and is_here(name):
+            place = next(path for path in places(model) if path.is_file())
+            what = f"its weights lie in {place}, where the program has put none."
+            raise ModelError(what, name, "Delete that file yourself.")
+        if not here and name not in own:
+            raise ModelError("its weights are not here.", name, "There is nothing to remove.")
+        found += here
+    removed = []
+    _list({}, without=names)  # first: what is listed must be there
+    for file in found:
+        try:
+            removed.append((file, file.stat().st_size))
+            file.unlink()
+        except OSError as error:
+            what = f"the file cannot be removed ({error.strerror})."
+            raise ModelError(what, str(file), "Change its folder's permissions.") from error
+    return removed
+
+
+def _list(added: dict[str, Model], without: Iterable[str] = ()) -> None:
+    """Change the user's own list, whoever else changes it meanwhile."""
     file = resources.data_folder() / "models.json"
     try:
         with whole.alone(file):
-            listing = registry.Listing(1, registry.own() | {model.name: model})
+            kept = {name: model for name, model in registry.own().items() if name not in without}
+            if kept == registry.own() and not added:
+                return
+            listing = registry.Listing(1, kept | added)
             data = msgspec.json.format(msgspec.json.encode(listing), indent=1)
             whole.write_whole(file, data, 0o666)
     except OSError as error:

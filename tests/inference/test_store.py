@@ -2,6 +2,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from qr_nodes import resources, whole
+from qr_nodes.cli import main
 from qr_nodes.errors import Cancelled, ModelError
 from qr_nodes.inference import registry, store
 
@@ -409,3 +411,43 @@ def test_files_that_are_no_network_are_refused(tmp_path):
         store.add(tmp_path / "gone.onnx")
     with pytest.raises(ModelError, match="the file cannot be read"):
         store.add(tmp_path)
+
+
+def test_a_model_is_removed_by_name_with_what_came_of_it_and_nothing_else(weights, home, capsys):
+    partial = weights.with_name(f"{weights.name}.partial")
+    partial.write_bytes(b"half")
+    assert main(["models", "remove", "u2netp", "none"]) == 2
+    assert "there is no model 'none'" in capsys.readouterr().err and weights.exists()
+    bytes = weights.stat().st_size
+    assert main(["models", "remove", "u2netp"]) == 0
+    said = capsys.readouterr().out
+    assert f"Removed {weights}: {bytes / 1e6:.1f} MB freed." in said
+    assert not weights.exists() and not partial.exists()
+    assert main(["models", "remove", "u2netp"]) == 1
+    assert capsys.readouterr().err == (
+        "u2netp: its weights are not here. There is nothing to remove.\n"
+    )
+
+
+def test_of_a_model_of_ones_own_the_copy_goes_and_the_original_stays(weights, home, tmp_path):
+    own = tmp_path / "mine.onnx"
+    shutil.copyfile(weights, own)
+    store.add(own, "mine", mean=(0, 0, 0), std=(1, 1, 1), divide="255", output="matte")
+    ((copy, _),) = store.remove(["mine"])
+    assert not copy.exists() and own.exists() and weights.exists()
+    assert "mine" not in registry.own()
+
+
+def test_weights_that_the_program_has_not_put_there_are_named_and_stay(
+    weights, home, tmp_path, monkeypatch
+):
+    place = tmp_path / "beside" / weights.name
+    place.parent.mkdir()
+    weights.rename(place)
+    folder = store.resources.folder
+    monkeypatch.setattr(
+        store.resources, "folder", lambda name: place.parent if name == "models" else folder(name)
+    )
+    with pytest.raises(ModelError, match=f"its weights lie in {place}, where the program has put"):
+        store.remove(["u2netp"])
+    assert place.exists()
