@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import io
 import os
 import sys
 
-from qr_nodes import heap
+from qr_nodes import heap, names
 
 
 def main() -> int:
     """Run the command line; give its exit code."""
     tune()
+    fill()
     from qr_nodes.cli import main
 
     if not ({"QR_NODES_DEBUG", "PYTHONFAULTHANDLER"} & os.environ.keys() or "--debug" in sys.argv):
@@ -33,6 +35,34 @@ def tune() -> None:
     heap.keep()
 
 
+def fill() -> None:
+    """Have standard input, output and error be something, also where a shell has closed them.
+
+    Otherwise the next file that is opened would be one of them. Reading or writing these fails as
+    it does on what is closed.
+    """
+    ways = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_RDONLY, "w"))
+    for number, (name, closed, mode) in enumerate(ways):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, closed)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+        if mode == "w":
+            getattr(sys, name).reconfigure(errors=names.SHOWN)
+
+
+class _Unheard(io.FileIO):
+    """Standard error: that nobody can be told of a fault is no fault of its own."""
+
+    def write(self, data) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def hush() -> None:
     """Keep what C libraries print of damaged files off the terminal; Python's own goes there.
 
@@ -45,9 +75,8 @@ def hush() -> None:
         return
     if sys.stderr is not None:
         sys.stderr.flush()
-        sys.stderr = open(  # noqa: SIM115 - for as long as the process lives
-            terminal, "w", 1, encoding=sys.stderr.encoding, errors="backslashreplace"
-        )
+        told = io.BufferedWriter(_Unheard(terminal, "w"))
+        sys.stderr = io.TextIOWrapper(told, sys.stderr.encoding, names.SHOWN, line_buffering=True)
         if faulthandler.is_enabled():
             faulthandler.enable(sys.stderr)
     os.dup2(nowhere, 2)

@@ -23,7 +23,7 @@ from qr_nodes import __version__
 from qr_nodes.cli_many import asked, graph_name, names_folder, run_many, say
 from qr_nodes.cli_options import ONCE, with_options
 from qr_nodes.cli_service import serve, watch
-from qr_nodes.errors import ModelError, QrNodesError, UnreadWarning
+from qr_nodes.errors import ModelError, QrNodesError, ReadError, UnreadWarning
 from qr_nodes.signals import ENDS, exit_code, handled, stop
 
 
@@ -72,6 +72,10 @@ def _main(arguments: list[str] | None) -> int:
     except Exception as error:
         if os.environ.get("QR_NODES_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.filename is None:  # files that have one name it
+            say(f"standard output: it cannot be written ({error.strerror}). Give it another place.")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         say(f"{type(error).__name__}: {error}. Run with --debug, and tell the authors.")
         return 1
 
@@ -280,7 +284,7 @@ def _streams(graph, pictures, output: str | None, suffix: str) -> Iterator[tuple
     with tempfile.TemporaryDirectory(prefix="qr-nodes-") as folder:
         if "-" in pictures:
             given = Path(folder, "standard input")
-            given.write_bytes(sys.stdin.buffer.read())
+            given.write_bytes(_standard_input())
             pictures = [str(given) if name == "-" else name for name in pictures]
         if output != "-":
             yield pictures, [output]
@@ -299,6 +303,14 @@ def _streams(graph, pictures, output: str | None, suffix: str) -> Iterator[tuple
         if taken.exists():
             sys.stdout.buffer.write(taken.read_bytes())
             sys.stdout.buffer.flush()
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        what = f"it cannot be read ({error.strerror})."
+        raise ReadError(what, "standard input", "Name a file, or give it one.") from error
 
 
 # ---- looking -------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from qr_nodes import resources
+from qr_nodes import names, resources
 from qr_nodes.errors import QrNodesError
 from qr_nodes.signals import exit_code
 
@@ -36,7 +36,7 @@ def asked() -> Iterator[None]:
 
 def say(text: str) -> None:
     """Print a line about what is done: standard output is for results."""
-    click.echo(text, err=True)
+    click.echo(names.shown(text), err=True)
 
 
 def graph_name(graph: str) -> str:
@@ -175,8 +175,8 @@ def _list(one, found, folders: Sequence[str], scheduler: str | None) -> int:
             if scheduler is None:  # other machines may have what is not here
                 one.prepare(fetch=False)
             todo += 1
-            names = ", ".join(planned.files[node] for node in planned.keys)
-            click.echo(f"{picture.place or 'the graph'} → {names}")
+            files = ", ".join(planned.files[node] for node in planned.keys)
+            click.echo(names.shown(f"{picture.place or 'the graph'} → {files}"))
         elif planned.error is None:
             current += 1
         else:

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from qr_nodes import resources
+from qr_nodes import names, resources
 from qr_nodes.cli_many import asked, graph_name, say, size
 from qr_nodes.cli_options import NETWORKS, RESULTS, with_options
 from qr_nodes.errors import QrNodesError
@@ -162,7 +162,7 @@ def watch(graph, inbox, output, settings, model, quality, device, require_gpu, *
             if result is not None and as_json:
                 click.echo(json.dumps(result.as_json()))
             if line and (level == "error" or not (quiet or (as_json and level == "result"))):
-                click.echo(line, err=level != "result")
+                click.echo(names.shown(line), err=level != "result")
 
         failed = watch_folder(
             one,

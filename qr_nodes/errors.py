@@ -20,6 +20,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from qr_nodes import names
+
 LONG = 600
 """Letters of each part of a message that are shown: files may name things at any length."""
 
@@ -27,6 +29,7 @@ LONG = 600
 def one_line(text: str) -> str:
     """Give text as one line that a terminal can show, without its middle if it is long."""
     text = " ".join(text[: 64 * LONG].split())
+    text = names.shown(text)
     text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return text if len(text) <= LONG else f"{text[: LONG // 2]} … {text[-LONG // 2 :]}"
 

@@ -17,9 +17,8 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from qr_nodes.errors import GraphError, ParamError, QrNodesError, SocketError, suggest
+from qr_nodes.names import to_json
 from qr_nodes.node import SOCKETS, NodeSpec
 from qr_nodes.nodes import OWN, find, own_folder, why_unknown
 from qr_nodes.types import Cutout, Mask, Stroke
@@ -66,8 +65,7 @@ class Node:
             if name in specs and specs[name].keyed and specs[name].kind != "file"
         }
         code = (self.spec.id, self.spec.version, *filter(None, (self.spec.source,)))
-        data = msgspec.json.encode((*code, values), order="deterministic")
-        return blake2b(data, digest_size=16).digest()
+        return blake2b(to_json((*code, values)), digest_size=16).digest()
 
     def passes(self, output: str | None = None) -> str | None:
         """Give the input that stands for an output while the node is bypassed, or None.

@@ -35,6 +35,7 @@ import msgspec
 
 from qr_nodes import resources, whole
 from qr_nodes.errors import QrNodesError, ReadError, WriteError
+from qr_nodes.names import from_json, to_json
 
 HIDDEN = ".qr-nodes"
 VERSION = 1
@@ -121,15 +122,14 @@ class Ledger:
         except OSError as error:
             what = f"the ledger cannot be read ({error.strerror})."
             raise ReadError(what, str(path), "Change its permissions.") from error
-        decode, head = msgspec.json.Decoder(Line).decode, msgspec.json.Decoder(_Head).decode
         rows = data.split(b"\n")
         with contextlib.suppress(msgspec.DecodeError):
-            if head(rows[0]).version > VERSION:
+            if from_json(rows[0], _Head).version > VERSION:
                 what = "the results here are from a newer version of the program."
                 raise ReadError(what, str(self.folder), "Update it, or name another folder.")
         for row in rows[1:]:
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                self._learn(decode(row))
+                self._learn(from_json(row, Line))
 
     def open(self) -> Ledger:
         """Take the folder for this run, alone unless it is shared.
@@ -271,7 +271,7 @@ class Ledger:
         said = ""
         try:
             with self._held():
-                self._append([msgspec.json.encode(line) for line in lines])
+                self._append([to_json(line) for line in lines])
         except OSError as error:
             fault = self._unwritten(error)
             if not self.away:
@@ -304,13 +304,13 @@ class Ledger:
             self._learn(line)
         if self._turn is not None:
             with contextlib.suppress(OSError):
-                self._append([msgspec.json.encode(line)], sync=False)
+                self._append([to_json(line)], sync=False)
 
     def _append(self, rows: list[bytes], sync: bool = True) -> None:
         with self._writing, self.path.open("a+b", buffering=0) as file:
             data = b"".join(row + b"\n" for row in rows)
             if file.seek(0, os.SEEK_END) == 0:
-                data = msgspec.json.encode(_Head()) + b"\n" + data
+                data = to_json(_Head()) + b"\n" + data
             elif rows:
                 file.seek(-1, os.SEEK_END)
                 # After a line that was cut short a new one begins.
@@ -339,7 +339,7 @@ class Ledger:
         rows = [_Head(), *self.last.values()]
         fresh = self.path.with_suffix(".new")
         with open(fresh, "wb") as file:
-            file.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+            file.writelines(to_json(row) + b"\n" for row in rows)
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self.path)

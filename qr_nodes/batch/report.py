@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from qr_nodes import __version__
+from qr_nodes import __version__, names
 from qr_nodes.batch.one import Result, targets
 from qr_nodes.errors import ParamError, WriteError
 from qr_nodes.graph import Graph
@@ -82,7 +82,7 @@ class Report:
     def _open(self, ending: str) -> None:
         try:
             place = self._place.enter_context(replacing(self._target))
-            text = {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"}
+            text = {"encoding": "utf-8", "newline": "", "errors": names.SHOWN}
             self._file = io.TextIOWrapper(place, **text)
         except OSError as error:
             raise self._fault(error) from error

@@ -29,7 +29,7 @@ from qr_nodes.batch.one import (
 )
 from qr_nodes.batch.overlap import Room, estimate
 from qr_nodes.engine import Engine, Event, RunRequest
-from qr_nodes.errors import GraphError, ParamError, QrNodesError, ReadError, WriteError
+from qr_nodes.errors import GraphError, ParamError, QrNodesError, WriteError
 from qr_nodes.graph import Graph
 from qr_nodes.qredit import edited
 from qr_nodes.types import Written
@@ -351,11 +351,6 @@ class Batch:
 
     def _made_up(self, picture: Picture, node: str) -> str:
         """Return the path of an Export's file by the template."""
-        try:
-            picture.place.encode()
-        except UnicodeEncodeError as error:
-            what = "its name holds bytes that are no text."
-            raise ReadError(what, ascii(picture.place), "Rename it.") from error
         folder = os.path.dirname(picture.path) if self.out is None else self.out
         names = [self.template.name(picture, node, long=long) for long in (False, True)]
         short, long = (os.path.join(folder, name) for name in names)

@@ -500,10 +500,3 @@ def test_a_preset_runs_over_a_folder_with_its_network(weights, chelsea, tmp_path
         list(run(load_graph("quick"), tmp_path / "in" / f"{number}.png", tmp_path / "one.png"))
         made = tmp_path / "out" / f"{number}.png"
         assert made.read_bytes() == (tmp_path / "one.png").read_bytes()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="names are text there")
-def test_a_name_that_is_no_text_fails_alone(graph, photos, tmp_path):
-    os.rename(photos / "a.png", os.fsencode(photos) + b"/caf\xe9.png")
-    (said,) = failures(run(graph, photos, tmp_path / "out"))
-    assert "its name holds bytes that are no text. Rename it." in said
