@@ -122,6 +122,8 @@ def run_many(
             return _list(one, found, folders, scheduler)
         if sys.stderr.isatty() and not quiet and (there := _left_out(found)):
             say(f"Left out: {there}.")
+        if one_picture and bytes and not quiet:
+            _check_room(graph, found.pictures[0], bytes)
         bar = _NodeBar(graph, quiet or as_json) if one_picture else None
         if scheduler:
             from qr_nodes.batch import cluster
@@ -140,6 +142,16 @@ def run_many(
         return _tell(results, bar, len(found.pictures), folders, reports, quiet or as_json)
     finally:
         engine.close()
+
+
+def _check_room(graph, picture, bytes: int) -> None:
+    """Say so if a picture that is alone may take more than `bytes`."""
+    from qr_nodes.batch.overlap import estimate, process
+
+    needed = process(graph) + (estimate(picture.path) if picture.path else 0)
+    if needed > bytes:
+        name = picture.place or "the graph"
+        say(f"{name}: it may take {needed / 2**30:.1f}G of memory, more than --memory allows.")
 
 
 def names_folder(path: str) -> bool:

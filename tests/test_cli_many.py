@@ -145,6 +145,20 @@ def test_weights_are_fetched_once_for_all_and_that_is_said(photos, fetched, tmp_
     assert capsys.readouterr().err.count("segment: Fetched the model u2netp.") == 1
 
 
+def test_memory_counts_for_one_picture_too(edges, photos, tmp_path, capsys):
+    one = ["run", edges, f"{photos}/a.png", "-o", str(tmp_path / "a.png"), "--again"]
+    assert main([*one, "--memory", "1K"]) == 2
+    assert main([*one, "--workers", "2"]) == 2
+    capsys.readouterr()
+    assert main([*one, "--memory", "1G"]) == 0
+    assert capsys.readouterr().err == ""
+    Image.new("L", (3000, 3000)).save(f"{photos}/a.png")
+    assert main([*one, "--memory", "200M"]) == 0
+    assert capsys.readouterr().err == (
+        "a.png: it may take 0.5G of memory, more than --memory allows.\n"
+    )
+
+
 def test_edits_beside_pictures_may_be_ignored(edges, photos, tmp_path, capsys):
     (tmp_path / "photos" / "a.qredit").write_text("{")
     out = str(tmp_path / "out")
