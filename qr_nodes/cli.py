@@ -327,8 +327,7 @@ def check(graph: str) -> int:
     from qr_nodes import preflight
     from qr_nodes.qrgraph import find_file, inspect
 
-    with asked():
-        found, faults = inspect(graph)
+    found, faults = inspect(graph)
     path = find_file(graph)
     file, more = path.name, preflight.faults(found, path.parent)
     lines = [str(fault) for fault in faults] + [f"{file}: {fault}" for fault in more]

@@ -61,7 +61,7 @@ def not_a_picture(path: str | os.PathLike) -> Kind:
 def not_a_graph(path: str | os.PathLike, kind: Kind) -> GraphError:
     """Return the fault of naming a file of another kind where a graph belongs."""
     name = os.fspath(path)
-    return GraphError(f"{CALLED[kind]}, not a graph.", name, instead(name, kind))
+    return GraphError(f"{CALLED[kind]}, not a graph.", name, instead(name, kind), exit_code=2)
 
 
 def instead(name: str, kind: Kind) -> str:

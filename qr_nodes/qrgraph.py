@@ -388,11 +388,13 @@ def _read(file: Path) -> bytes:
             with file.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        what, hint = f"the graph cannot be read ({error.strerror}).", "Check its permissions."
+        what, hint = f"the graph cannot be read ({error.strerror}).", "Name another file."
+        if isinstance(error, PermissionError):
+            hint = "Change its permissions."
         if isinstance(error, FileNotFoundError):
             what = "there is no such preset or file."
             hint = suggest(str(file), presets(), f"Presets: {', '.join(presets())}.")
-        raise ReadError(what, str(file), hint) from error
+        raise ReadError(what, str(file), hint, exit_code=2) from error
     if len(data) > MAX_BYTES and (kind := kind_of(file)) not in ("", "graph"):
         raise not_a_graph(file, kind)
     if len(data) > MAX_BYTES:

@@ -496,7 +496,7 @@ def test_at_rest_the_memory_of_pictures_is_given_back(watching, inbox):
             most = max(most, held())
             with suppress(Empty):
                 watch.line(0.01)
-        assert most > before + 50  # MiB
+        assert most > before + 35  # MiB
         end = time.monotonic() + 20
         while held() > before + 25:
             assert time.monotonic() < end

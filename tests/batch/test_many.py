@@ -472,7 +472,7 @@ def test_edits_that_do_not_fit_fail_their_picture_alone(graph, photos, tmp_path)
     (photos / "a.qredit").write_text(json.dumps(edit))
     (said,) = failures(run(graph, photos, tmp_path / "out"))
     assert said.startswith(
-        "a.qredit: fether: the graph has no such node. Nodes here: load, feather"
+        "a.qredit: fether: the graph has no such node. Perhaps you mean 'feather'"
     )
     assert failures(run(graph, photos, tmp_path / "out", edits=False)) == []
 

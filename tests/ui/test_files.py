@@ -9,7 +9,7 @@ from PIL import Image
 
 from qr_nodes.graph import Graph
 from qr_nodes.inference import registry, store
-from qr_nodes.qrgraph import load_graph, save_graph
+from qr_nodes.qrgraph import dump, load_graph, save_graph
 from qr_nodes.ui import files as module
 from qr_nodes.ui.settings import Store
 
@@ -330,3 +330,16 @@ def test_files_and_networks_are_asked_about_one_after_the_other(files, asking):
     assert [title for title, _ in files.app.asked] == [READ, "Download u2net?"]
     files.app.asked[0][1]["Read Them"]()
     assert files.app.document.held == {"u2net"}
+
+
+def test_a_file_that_is_no_picture_is_known_when_it_is_dropped(files, tmp_path):
+    graph = tmp_path / "no-ending"
+    graph.write_bytes(dump(Graph.chain("load", "feather", "export")))
+    files.start(str(graph))
+    assert files.app.document.graph.of_type("feather")
+    edits = tmp_path / "cat.qredit"
+    edits.write_text('{"format": "qredit", "version": 1, "nodes": {}}')
+    before = files.app.document.graph
+    files.dropped([str(edits)])
+    assert files.app.document.graph is before
+    assert files.app.said[-1].startswith("cat.qredit: these are the edits of one picture")
