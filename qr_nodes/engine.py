@@ -131,10 +131,19 @@ class Engine:
                 return False
             if self.cache.get(ended.key) is None:
                 return False
-            if not spec.resumes and (spec.reach is None or ended.node is not graph.nodes[id[0]]):
+            same = ended.node is graph.nodes[id[0]]
+            if not (spec.resumes or (same and (spec.reach or self._passed(ended)))):
                 return False
             stack += (source for source, _ in plan[id].inputs.values())
         return True
+
+    def _passed(self, ended: _Ended) -> bool:
+        """Say whether a step had nothing to do, and gave the very cut-out that it got."""
+        if ended.node.spec.idle is None or "cutout" not in ended.inputs:
+            return False
+        key, output = ended.inputs["cutout"]
+        source, entry = self.cache.get(key), self.cache.get(ended.key)
+        return bool(source and entry and entry.outputs["cutout"] is source.outputs[output])
 
     def run(
         self,
@@ -404,8 +413,9 @@ class _Run:
         self.flights.clear()
 
     def _tell(self, kind, id: StepId, entry: Entry, reason: str = "") -> None:
-        # Of the run, not of the result: the same pixels may come from another file.
-        foreign = filter(None, [self.request.graph.foreign(id[0])])
+        # Of the run, not of the result: the same pixels may come from another file or graph.
+        graph = self.request.graph
+        remarks = filter(None, [graph.foreign(id[0]), graph.unused(id[0])])
         self.emit(
             Event(
                 self.request.id,
@@ -415,7 +425,7 @@ class _Run:
                 fraction=1.0,
                 seconds=entry.seconds,
                 reason=reason,
-                notes=(*entry.notes, *foreign),
+                notes=(*entry.notes, *remarks),
             )
         )
 
@@ -525,6 +535,8 @@ def _light(error: BaseException) -> BaseException:
 def _called(node: Node, values: Mapping, job: _NodeJob) -> dict[str, Any]:
     """Call a node's function, or redo a part of its last call; give its outputs by name."""
     spec, arguments = node.spec, _arguments(node, values, job)
+    if spec.idle is not None and spec.idle(arguments):
+        return {"cutout": arguments["cutout"]}
     if spec.takes_job:
         arguments["job"] = job
     if spec.reach and job.last and job.last.node.digest == node.digest:

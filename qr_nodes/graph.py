@@ -99,17 +99,21 @@ class Links(dict):
 
     @cached_property
     def chain(self) -> tuple[str, ...] | None:
-        """Linked nodes from first to last if they form one chain, as most graphs do, or None."""
-        follower = {source: target for (target, _), (source, _) in self.items()}
+        """Linked nodes from first to last if they form one chain, as most graphs do, or None.
+
+        Between two of them there may be several links.
+        """
+        pairs = {(source, target) for (target, _), (source, _) in self.items()}
+        follower = dict(pairs)
         starts = self.linked.difference(follower.values())
         if not self:
             return ()
-        if len(starts) != 1 or not len(self) == len(follower) == len(set(follower.values())):
+        if len(starts) != 1 or not len(pairs) == len(follower) == len(set(follower.values())):
             return None
         path = list(starts)
         while path[-1] in follower:
             path.append(follower[path[-1]])
-        return tuple(path) if len(path) > len(self) else None  # the rest would be circles
+        return tuple(path) if len(path) > len(pairs) else None  # the rest would be circles
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -221,6 +225,21 @@ class Graph:
     def linked(self, id: str) -> set[str]:
         """Return the names of a node's inputs that something comes to."""
         return {name for name in self.nodes[id].spec.inputs if self.source(id, name) is not None}
+
+    def leading(self, id: str) -> set[str]:
+        """Return the names of a node's outputs that come to some working node."""
+        return {
+            source[1]
+            for target, input in self.links
+            if not self.nodes[target].bypass
+            and (source := self.source(target, input)) is not None
+            and source[0] == id
+        }
+
+    def unused(self, id: str) -> str:
+        """Return a sentence about what of a node's settings has no effect in the graph, or ""."""
+        spec, params = self.nodes[id].spec, self.nodes[id].params
+        return spec.unused(params, self.leading(id)) if spec.unused else ""
 
     def picture(self, id: str) -> str:
         """Return the path of the picture that a node works on: the one which its first inputs come
@@ -345,11 +364,11 @@ class Graph:
         if (fault := self._misfit(source, output, target, input)) is not None:
             raise fault
         if source == target or target in self.links.ancestors(source):
-            raise GraphError(
-                f"a link from {source!r} would close a circle.",
-                f"{target}.{input}",
-                "Link a node that does not depend on this one.",
-            )
+            hint = "Link a node that does not depend on this one."
+            if source != target:
+                hint = f"Put another {wanted.title} behind {source!r}, and link that one."
+            what = f"a link from {source!r} would close a circle."
+            raise GraphError(what, f"{target}.{input}", hint)
         return replace(self, links=Links({**self.links, (target, input): (source, output)}))
 
     def disconnect(self, target: str, input: str) -> Graph:

@@ -250,6 +250,10 @@ class NodeSpec:
         None if only pixels tell. Without it all inputs have one size, which comes out
     prepare : raises, from the parameters, what would fail the node whatever the picture (no such
         network, no GPU), and, if it is told to, fetches what is not here. Returns what to say
+    idle : says, from the arguments and without looking at pixels one by one, that the cut-out
+        passes unchanged, so that the node need not be called
+    unused : says, from the parameters and the names of the outputs that lead somewhere, what of
+        the settings has no effect in the graph, or ""
     provider : who brings the node if not the program itself: "own", or a package with its version
     source : what tells that provider's code from other code under the same name and version
     """
@@ -271,6 +275,8 @@ class NodeSpec:
     check: Callable[[Mapping[str, Any], Collection[str]], None] | None = None
     size: Callable[[Mapping[str, Any], Mapping[str, Size | None]], Size | None] | None = None
     prepare: Callable[[Mapping[str, Any], bool], list[str]] | None = None
+    idle: Callable[[Mapping[str, Any]], bool] | None = None
+    unused: Callable[[Mapping[str, Any], Collection[str]], str] | None = None
     takes_job: bool = False
     provider: str = ""
     source: str = ""
@@ -363,6 +369,8 @@ def node(
     check: Callable[[Mapping[str, Any], Collection[str]], None] | None = None,
     size: Callable[[Mapping[str, Any], Mapping[str, Size | None]], Size | None] | None = None,
     prepare: Callable[[Mapping[str, Any], bool], list[str]] | None = None,
+    idle: Callable[[Mapping[str, Any]], bool] | None = None,
+    unused: Callable[[Mapping[str, Any], Collection[str]], str] | None = None,
 ) -> Callable[[Callable], Callable]:
     """Read a function's signature into a `NodeSpec`; the function behaves as before.
 
@@ -372,7 +380,7 @@ def node(
         As shown in menus.
     version : int
         Raise it whenever the same inputs would give other pixels.
-    full_scale, outside, reach, resumes, ahead, check, size, prepare
+    full_scale, outside, reach, resumes, ahead, check, size, prepare, idle, unused
         See `NodeSpec`.
     """
     more = {
@@ -384,6 +392,8 @@ def node(
         "prepare": prepare,
         "check": check,
         "size": size,
+        "idle": idle,
+        "unused": unused,
     }
 
     def read(fn: Callable) -> Callable:

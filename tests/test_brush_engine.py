@@ -300,3 +300,49 @@ def test_a_matte_in_tiles_is_put_together_once_for_a_call(engine, monkeypatch):
     graph = chain("decontaminate").set_param("brush", "strokes", (Stroke(((0.5, 0.5),), 0.05),))
     alpha(engine, graph, "decontaminate")
     assert len({id(array) for array in made}) == 1
+
+
+MARK = Stroke(((0.4, 0.13), (0.6, 0.13)), size=0.1, mode="refine")
+
+
+def notes(engine: Engine, graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Run up to the last node; return what the brush is told to say, by kind of event."""
+    events = []
+    engine.run(RunRequest(graph, tuple(graph.nodes)), events.append).check()
+    return {event.kind: event.notes for event in events if event.node == "brush" and event.outputs}
+
+
+def test_marks_of_the_refine_brush_that_lead_nowhere_are_noted_until_they_lead_somewhere(engine):
+    graph = chain("feather", "refine_edges")
+    assert notes(engine, graph) == {"done": ()}
+    graph = graph.set_param("brush", "strokes", (MARK, msgspec.structs.replace(MARK, hidden=True)))
+    said = notes(engine, graph)["done"]
+    assert [note[:39] for note in said] == ["A stroke of the refine brush without ef"]
+    linked = graph.connect("brush", "refine_edges", output="unsure", input="unsure")
+    assert notes(engine, linked) == {"reused": ()}
+    assert notes(engine, linked.change("refine_edges", bypass=True)) == {"reused": said}
+
+
+def test_a_refine_edges_with_nothing_marked_passes_the_cutout_and_strokes_stay_quick(engine):
+    graph = chain("refine_edges")
+    for input in ("where", "unsure"):
+        graph = graph.connect("brush", "refine_edges", output="unsure", input=input)
+
+    def both(graph):
+        given = engine.run(RunRequest(graph, ("brush", "refine_edges"))).check().outputs
+        return given["brush"]["cutout"], given["refine_edges"]["cutout"]
+
+    def quick(graph):
+        return engine.quick(RunRequest(graph, ("refine_edges",)))
+
+    assert not quick(graph)
+    before, after = both(graph)
+    assert after is before
+    painted = graph.set_param("brush", "strokes", (Stroke(((0.5, 0.5),)),))
+    assert quick(painted)
+    before, after = both(painted)
+    assert after is before
+    marked = graph.set_param("brush", "strokes", (MARK,))
+    before, after = both(marked)
+    assert (after.alpha != before.alpha).any()
+    assert not quick(marked.set_param("brush", "strokes", (MARK, Stroke(((0.5, 0.5),)))))

@@ -13,6 +13,7 @@ from qr_nodes.cache import Cache
 from qr_nodes.engine import Engine, RunRequest
 from qr_nodes.graph import Graph
 from qr_nodes.qrgraph import presets
+from qr_nodes.types import Stroke
 
 PHOTOGRAPHS = {
     # How much of each picture is subject, roughly, as a person sees it.
@@ -75,6 +76,24 @@ def test_a_tweak_executes_its_node_and_what_follows(
     following = order[order.index(node) :]
     # Segment's new setting gives the same pixels under another key: all that follows runs.
     assert outcome.executed == following
+
+
+def test_portrait_refines_anew_where_the_brush_marks_and_nowhere_else(shared, photographs, weights):
+    graph = bind(load_graph("portrait"), str(photographs / "chelsea.png"))
+    (shown,) = (graph.seen(id) for id in targets(graph))
+    assert shown != "brush_edit"
+
+    def cutouts(graph):
+        given = shared.run(RunRequest(graph, ("brush_edit", shown))).check().outputs
+        return given["brush_edit"]["cutout"], given[shown]["cutout"]
+
+    before, after = cutouts(graph)
+    assert after is before  # nothing is marked, and nothing refined a second time
+    mark = Stroke(((0.55, 0.15), (0.75, 0.2)), size=0.08, hardness=1, mode="refine")
+    marked = graph.set_param("brush_edit", "strokes", (mark,))
+    before, after = cutouts(marked)
+    changed = after.alpha != before.alpha
+    assert changed.any() and not changed[120:].any() and not changed[:, :200].any()
 
 
 def test_a_deleted_output_is_written_again(shared, photographs, weights, tmp_path):

@@ -29,7 +29,18 @@ def _check(params: Mapping[str, Any], linked: Collection[str] = ()) -> None:
             raise ParamError(f"stroke {number} has {what}.", "brush_edit.strokes", hint)
 
 
-@node("Brush Edit", category="Edit", version=2, resumes=True, check=_check)
+def _unused(params: Mapping[str, Any], leading: Collection[str]) -> str:
+    marks = sum(stroke.mode == "refine" for stroke in _shown(params["strokes"]))
+    if not marks or "unsure" in leading:
+        return ""
+    count = "A stroke" if marks == 1 else f"{marks} strokes"
+    return (
+        f"{count} of the refine brush without effect: the output 'unsure' leads nowhere. "
+        "Put a Refine Edges behind this node and link it to that."
+    )
+
+
+@node("Brush Edit", category="Edit", version=2, resumes=True, check=_check, unused=_unused)
 def brush_edit(
     cutout: Cutout,
     *,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -11,7 +12,13 @@ from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited, without
 
 
-@node("Refine Edges", category="Edge", version=5)
+def _idle(arguments: Mapping[str, Any]) -> bool:
+    """Say whether the region to act in is empty, as where the brush has marked nothing."""
+    where = arguments.get("where")
+    return where is not None and where.strides == (0, 0) and not where.flat[0]
+
+
+@node("Refine Edges", category="Edge", version=5, idle=_idle)
 def refine_edges(
     cutout: Cutout,
     where: Mask | None = None,

@@ -157,6 +157,21 @@ def continued(graph: Graph, before: str, id: str) -> Graph:
     return graph
 
 
+def refined(graph: Graph, brush: str) -> tuple[Graph, str]:
+    """Let a Refine Edges act on what a Brush Edit marks as unsure; return the graph and its id.
+
+    One that follows the brush and takes no marks yet is linked to them. Otherwise a new one goes
+    behind the brush, and acts on nothing but the marks.
+    """
+    behind = [id for id in graph.of_type("refine_edges") if id in _onward(graph, brush)]
+    for id in behind:
+        if not graph.nodes[id].bypass and graph.source(id, "unsure") is None:
+            return graph.connect(brush, id, output="unsure", input="unsure"), id
+    id = graph.free_id("refine_edges")
+    graph = continued(graph.add("refine_edges", id), brush, id)
+    return graph.connect(brush, id, output="unsure", input="where"), id
+
+
 def _onward(graph: Graph, id: str) -> set[str]:
     """Give a node and all that depend on it."""
     found = {id}

@@ -33,7 +33,9 @@ from qr_nodes.ui.brush import (
     on_screen,
     unfolded,
 )
+from qr_nodes.ui.canvas_edits import refined
 from qr_nodes.ui.commands import modifiers_down
+from qr_nodes.ui.modal import ask
 from qr_nodes.ui.viewer_picture import View
 from qr_nodes.ui.viewer_worker import Picture
 
@@ -170,6 +172,8 @@ class Painter:
         self._gesture = None
         if graph is not None:
             self._app.edit(graph, gesture.mode.capitalize(), gesture)
+            if gesture.mode == "refine" and "unsure" not in graph.leading(self._node_id):
+                self._offer(graph.nodes[self._node_id])
 
     def give_up(self) -> bool:
         """Forget the stroke under way; say whether there was one."""
@@ -215,6 +219,33 @@ class Painter:
             return None
         tried = graph.set_param(self._node_id, "strokes", (*self._strokes, Stroke(((0.5, 0.5),))))
         return graph if self._app.document.quick(tried) else None
+
+    def _offer(self, node: Node) -> None:
+        """Say that marks of the refine brush lead nowhere, and ask once whether they shall."""
+        if any(stroke.mode == "refine" for stroke in self._strokes):
+            self._app.say(f"Marked. The output 'unsure' of {_name(node)} leads nowhere.")
+            return
+        text = (
+            "The refine brush marks where the edge is unsure; a Refine Edges finds it anew there. "
+            f"So far nothing takes what is marked: the output 'unsure' of {_name(node)} leads "
+            "nowhere."
+        )
+        link = partial(self._refine, self._node_id)
+        ask(self._app, "Find the edge anew where you mark it?", text, {"Link a Refine Edges": link})
+
+    def _refine(self, id: str) -> None:
+        """Have a Refine Edges act on what is marked, and show what it gives."""
+        before = self._app.document.graph
+        if brushed(before, id) is None:
+            return
+        graph, refining = refined(before, id)
+        there, name = refining in before.nodes, _name(graph.nodes[refining])
+        what = f"{'Link' if there else 'Add'} {name}"
+        self._app.edit(graph, what)
+        if self._app.viewed == id:
+            self._app.view(refining)
+        where = "takes the marks as well" if there else "follows the brush, and acts on the marks"
+        self._app.say(f"{name} now {where}.")
 
     def _resize(self, mouse: Point) -> None:
         """Change size and hardness by how far the mouse is from where it was pressed."""

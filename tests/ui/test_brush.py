@@ -61,6 +61,7 @@ class App:
         graph = Graph.chain("load", "brush_edit", "resize")
         self.document = Document(graph)
         self.brush, self.modal, self.edits, self.said = Brush(), False, [], []
+        self.viewed, self.asked = "brush_edit", []
 
     def edit(self, graph, name, drag=None):
         self.document.edit(graph, name, drag)
@@ -68,6 +69,9 @@ class App:
 
     def sync(self):
         pass
+
+    def view(self, id):
+        self.viewed = id
 
     def attempt(self, call, *arguments):
         return call(*arguments)
@@ -97,6 +101,7 @@ def app(monkeypatch):
     made = App()
     made.held = frozenset()
     monkeypatch.setattr(viewer_brush, "modifiers_down", lambda: made.held)
+    monkeypatch.setattr(viewer_brush, "ask", lambda app, *asked: app.asked.append(asked))
     return made
 
 
@@ -373,6 +378,36 @@ def test_refining_draws_what_is_marked_while_the_refine_brush_is_in_hand(painter
     app.brush.refine()
     painter.frame(painter._picture, VIEW, (50, 50))
     assert not dpg.get_item_children(painter._marks, 2)
+
+
+def test_the_first_refine_stroke_that_leads_nowhere_offers_a_refine_edges(painter, app):
+    app.brush.refine()
+    draw(painter, (50, 120), (90, 120))
+    ((title, text, answers),) = app.asked
+    assert "anew" in title and "'unsure' of Brush Edit leads nowhere" in text
+    draw(painter, (50, 160), (90, 160))
+    assert len(app.asked) == 1 and "leads nowhere" in app.said[-1]
+    ((_, link),) = answers.items()
+    link()
+    graph = app.document.graph
+    assert app.edits == ["Refine", "Refine", "Add Refine Edges"]
+    assert graph.links["resize", "cutout"] == ("refine_edges", "cutout")
+    assert app.viewed == "refine_edges" and app.said[-1].startswith("Refine Edges now follows")
+    draw(painter, (50, 180), (90, 180))
+    assert len(app.asked) == 1 and app.edits[-1] == "Refine"
+    app.document.graph = graph.remove("brush_edit")
+    link()  # the node that was asked about is gone
+    assert app.edits.count("Add Refine Edges") == 1
+
+
+def test_a_refine_stroke_that_leads_somewhere_asks_nothing(painter, app):
+    graph = app.document.graph.add("refine_edges")
+    app.document.graph = graph.connect(
+        "brush_edit", "refine_edges", output="unsure", input="unsure"
+    )
+    app.brush.refine()
+    draw(painter, (50, 120), (90, 120))
+    assert app.strokes and not app.asked
 
 
 def test_ctrl_and_a_drag_change_size_and_hardness(painter, app):

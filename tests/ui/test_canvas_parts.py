@@ -165,6 +165,19 @@ def test_refine_edges_after_the_brush_takes_what_the_brush_marks():
     assert graph.links["refine_edges", "unsure"] == ("brush_edit", "unsure")
 
 
+def test_marks_of_the_brush_go_to_a_refine_edges_that_follows_or_to_a_new_one():
+    before = Graph.chain("load", "refine_edges", "brush_edit", "export")
+    graph, id = edits.refined(before, "brush_edit")
+    assert graph.links["export", "cutout"] == (id, "cutout")
+    assert {graph.links[id, input] for input in ("where", "unsure")} == {("brush_edit", "unsure")}
+    again, other = edits.refined(graph.change(id, bypass=True), "brush_edit")
+    assert other not in graph.nodes and again.leading("brush_edit") == {"cutout", "unsure"}
+    after = Graph.chain("load", "brush_edit", "feather", "refine_edges", "export")
+    graph, id = edits.refined(after, "brush_edit")
+    assert id == "refine_edges" and set(graph.nodes) == set(after.nodes)
+    assert dict(graph.links) == {**after.links, (id, "unsure"): ("brush_edit", "unsure")}
+
+
 def test_a_chain_is_continued_with_room_for_the_new_node():
     graph = edits.continued(
         Graph.chain("load", "feather", "export").add("smooth"), "load", "smooth"
