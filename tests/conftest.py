@@ -24,6 +24,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, lambda number, frame: None)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--store-figures",
+        action="store_true",
+        help="write the pinned figures of tests/imaging/test_pinned.py anew",
+    )
+
+
 class Stubs:
     """Node specs whose functions write down that they ran."""
 
