@@ -21,6 +21,7 @@ import click
 
 from qr_nodes import __version__
 from qr_nodes.cli_many import asked, graph_name, names_folder, run_many, say
+from qr_nodes.cli_nodes import nodes, table
 from qr_nodes.cli_options import ONCE, with_options
 from qr_nodes.cli_service import serve, watch
 from qr_nodes.errors import ModelError, QrNodesError, ReadError, UnreadWarning
@@ -126,6 +127,7 @@ def cli(context: click.Context, debug: bool) -> int | None:
     return _window(None) if context.invoked_subcommand is None else None
 
 
+cli.add_command(nodes)
 cli.add_command(serve)
 cli.add_command(watch)
 
@@ -338,63 +340,6 @@ def check(graph: str) -> int:
     return 1 if lines else 0
 
 
-@cli.command()
-@click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def nodes(name: str | None, as_json: bool) -> None:
-    """List the nodes, or describe one with its parameters."""
-    from qr_nodes.nodes import all_specs, find_called
-
-    with asked():
-        specs = [find_called(name)] if name else all_specs()
-    if as_json:
-        click.echo(json.dumps([_node_json(spec) for spec in specs], indent=1, ensure_ascii=False))
-    elif name:
-        click.echo(_describe(specs[0]))
-    else:
-        rows = [(s.category, s.id, s.title, s.doc.partition("\n")[0]) for s in specs]
-        _table(("category", "node", "title", "what it does"), sorted(rows))
-
-
-def _node_json(spec) -> dict:
-    from qr_nodes.node import socket_name
-
-    return {
-        "id": spec.id,
-        "title": spec.title,
-        "category": spec.category,
-        "version": spec.version,
-        "doc": spec.doc,
-        "inputs": {n: socket_name(k) for n, k in spec.inputs.items()},
-        "optional": sorted(spec.optional),
-        "outputs": {n: socket_name(k) for n, k in spec.outputs.items()},
-        "params": {name: spec.describe(name) for name in spec.params},
-    }
-
-
-def _describe(spec) -> str:
-    from qr_nodes.node import socket_name
-
-    lines = [f"{spec.title} ({spec.id}, version {spec.version})", "", spec.doc, "", "inputs"]
-    for name, kind in spec.inputs.items():
-        optional = ", optional" if name in spec.optional else ""
-        lines.append(
-            f"  {name} ({socket_name(kind)}{optional})  {spec.help.get(name, '')}".rstrip()
-        )
-    lines += ["  none"] * (not spec.inputs) + ["", "outputs"]
-    for name, kind in spec.outputs.items():
-        lines.append(f"  {name} ({socket_name(kind)})  {spec.output_help.get(name, '')}".rstrip())
-    lines += ["", "parameters"] + ["  none"] * (not spec.params)
-    for name, param in spec.params.items():
-        limits = ", ".join(map(str, param.choices)) if param.choices else param.limits
-        about = f"{limits} {param.unit}".strip()
-        default = json.dumps(param.default, ensure_ascii=False)
-        lines.append(f"  {name} = {default}{f'  [{about}]' if about else ''}")
-        lines.append(f"      {spec.help.get(name, '')}")
-        lines += [f"        {field}: {text}" for field, text in param.fields.items()]
-    return "\n".join(lines)
-
-
 # ---- models and devices --------------------------------------------------------------------
 
 
@@ -421,7 +366,7 @@ def models_list(as_json: bool) -> None:
         for m, state, _ in entries
     ]
     head = ("model", "state", "size", "commercial use", "file comes from", "licence of the weights")
-    _table(head, rows)
+    table(head, rows)
 
 
 def _origin(model) -> str:
@@ -570,7 +515,7 @@ def devices(model: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
-        _table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        table(tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
 def _timed(device, name: str) -> str:
@@ -584,12 +529,3 @@ def _timed(device, name: str) -> str:
 
 def _size(bytes: int | None) -> str:
     return "" if bytes is None else f"{bytes / 1e6:.1f} MB"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple]) -> None:
-    """Print rows in columns as wide as their longest entry."""
-    text = [head, *[tuple(str(cell) for cell in row) for row in rows]]
-    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
-    for row in text:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())

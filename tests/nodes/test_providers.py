@@ -8,12 +8,16 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from qr_nodes import nodes
+from qr_nodes.cli import main
 from qr_nodes.errors import GraphError
 from qr_nodes.graph import Graph
-from qr_nodes.qrgraph import dump, parse
+from qr_nodes.qrgraph import dump, parse, save_graph
+from qr_nodes.types import Cutout
 
 OUTLINE = '''
 from typing import Annotated
@@ -191,3 +195,36 @@ def test_the_programs_own_nodes_cost_no_look_at_others():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_node_that_the_command_began_works_like_any_other(own, tmp_path, capsys):
+    assert main(["nodes", "--new", "fainter"]) == 0
+    assert capsys.readouterr().out.strip() == str(nodes.own_folder() / "fainter.py")
+    nodes.refresh()
+    color = np.full((4, 5, 3), 40_000, np.uint16)
+    found = nodes.find("fainter").fn(Cutout(color, np.ones((4, 5), np.float32)), amount=25.0)
+    assert (found.alpha == 0.75).all() and found.color is color
+
+    Image.fromarray(np.full((4, 5, 4), 200, np.uint8)).save(tmp_path / "in.png")
+    save_graph(Graph.chain("load", "fainter", "export"), tmp_path / "a.qrgraph")
+    files = [str(tmp_path / name) for name in ("a.qrgraph", "in.png", "out.png")]
+    assert main(["run", *files[:2], "-o", files[2]]) == 0
+    assert np.asarray(Image.open(files[2]))[0, 0, 3] == 100
+    assert main(["nodes"]) == 0
+    assert "Fainter" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["feather", "fainter", "My Node", "_own", "../own", "1st"])
+def test_a_name_that_cannot_be_a_nodes_is_refused(own, name, capsys):
+    own("fainter.py", "anything")
+    assert main(["nodes", "--new", name]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert [path.name for path in nodes.own_folder().iterdir()] == ["fainter.py"]
+
+
+def test_the_list_of_nodes_says_what_cannot_be_used_and_is_whole(own, capsys):
+    own("broken.py", "import nowhere_at_all")
+    assert main(["nodes"]) == 0
+    out, err = capsys.readouterr()
+    assert "feather" in out
+    assert err.startswith("broken.py: the node cannot be used (ModuleNotFoundError")
