@@ -11,6 +11,7 @@ viewed and selected, the files that are not read without the user's word, the ma
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -31,8 +32,14 @@ REST = 0.15
 STEPS = 10_000
 """Steps of undo that are kept: graphs share what did not change, so each is a few kB."""
 
-GRACE = 0.02
-"""Seconds that a preview may go on after a newer edit: one that never ends shows nothing."""
+GRACE = 0.05
+"""Seconds that what is shown first may at least go on after a newer edit came."""
+
+GROWTH = 4
+"""How many times longer the next may go on after one was given up: so none starves for long."""
+
+KNOWN = 1.0
+"""Most seconds that one may go on only because the last one took as long."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Document:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._mail = threading.Condition()
         self._newest: tuple[int, float, Graph, tuple[str, ...], frozenset[str]] | None = None
+        self._grace = GRACE
         self._revision = 0
         self._taken = 0
         self._closed = False
@@ -131,7 +139,7 @@ class Document:
         """
         self.held = frozenset(held)
         self.past, self.future, self.viewed = [State(graph)], [], targets
-        return self._post()
+        return self._post(at_once=True)
 
     def hold(self, files: Iterable[str]) -> None:
         """Read these files only when the user agrees."""
@@ -175,7 +183,7 @@ class Document:
         One that writes a file is not run: looking at it must not.
         """
         self.viewed = targets
-        return self._post()
+        return self._post(at_once=True)
 
     def select(self, id: str) -> None:
         """Choose the node being worked on: what feeds it stays in memory."""
@@ -201,7 +209,8 @@ class Document:
         """Give up what is being computed; the next edit computes again."""
         with self._mail:
             self._revision += 1
-            self._newest = (self._revision, time.monotonic(), self.graph, (), self.held)
+            self._newest = (self._revision, -math.inf, self.graph, (), self.held)
+            self._grace = GRACE
             self._mail.notify_all()
 
     def close(self) -> None:
@@ -211,12 +220,16 @@ class Document:
             self._mail.notify_all()
         self._worker.join()
 
-    def _post(self) -> int:
+    def _post(self, at_once: bool = False) -> int:
+        """Put the graph into the mailbox; what is being computed is given up in time, or now."""
         nodes = self.graph.nodes
         targets = tuple(id for id in self.viewed if id in nodes and not nodes[id].spec.writes)
         with self._mail:
             self._revision += 1
-            self._newest = (self._revision, time.monotonic(), self.graph, targets, self.held)
+            # Since when something newer waits, however often that was replaced meanwhile.
+            since = -math.inf if at_once else time.monotonic()
+            since = min(since, self._newest[1]) if self._newest else since
+            self._newest = (self._revision, since, self.graph, targets, self.held)
             self._mail.notify_all()
         return self._revision
 
@@ -248,11 +261,11 @@ class Document:
         scale, full = self._scale(graph, held), RunRequest(graph, targets, 1.0, revision, held)
         self._pin(graph, targets, scale, held)
         if not (scale < 1 or self.watch_all):
-            return not self._run(full, 0.0).superseded
+            return self._shown(full)
         small = RunRequest(graph, self._watched(graph, targets), scale, revision, held)
         # A stroke of the brush: the full picture is there before a preview would be.
         first, second = (full, small) if scale < 1 and self.engine.quick(full) else (small, full)
-        if self._run(first, GRACE if scale < 1 else 0.0).superseded:
+        if not self._shown(first):
             return False
         if scale < 1 and self._newer(REST):
             return False
@@ -275,6 +288,20 @@ class Document:
 
     def _scale(self, graph: Graph, held: frozenset[str]) -> float:
         return min(1.0, (PREVIEW / max(self.pixels(graph, held), 1)) ** 0.5)
+
+    def _shown(self, request: RunRequest) -> bool:
+        """Run what is shown first; say whether it ended before something newer took its place.
+
+        Edits that come faster than it ends must not starve it: each time that it is given up, the
+        next one may go on for longer, until one ends; it is told by that how long they take.
+        """
+        began = time.monotonic()
+        ended = not self._run(request, self._grace).superseded
+        if ended:
+            self._grace = min(max(GRACE, 2 * (time.monotonic() - began)), KNOWN)
+        else:
+            self._grace *= GROWTH
+        return ended
 
     def _run(self, request: RunRequest, grace: float):
         wanted: list[Collection[bytes]] = []

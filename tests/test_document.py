@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -102,6 +103,56 @@ def test_a_preview_comes_first_and_then_the_full_result(stubs, engine):
     assert document.settle()
     scales = [e.scale for e in document.drain(1) if e.node == "add" and e.kind == "done"]
     assert scales == [pytest.approx((0.8 / 24) ** 0.5), 1.0]
+    document.close()
+
+
+@pytest.mark.parametrize("pixels", [0, 24_000_000])
+def test_edits_that_come_faster_than_they_are_shown_do_not_starve_the_picture(
+    engine, monkeypatch, pixels
+):
+    monkeypatch.setattr("qr_nodes.document.GRACE", 0.001)
+    began = threading.Event()
+
+    @node("Slow", category="Stub")
+    def stub_slow(*, value: int = 0, job: Job = Job()) -> Cutout:
+        began.set()
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            job.checkpoint()
+            time.sleep(0.001)
+        return Cutout(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), np.float32))
+
+    document = Document(engine, Graph().add(spec_of(stub_slow), "slow"), lambda *_: pixels)
+    document.view("slow")
+    assert began.wait(20) and document.settle()
+    list(document.drain(1))
+    for value in range(1, 60):  # the next one as soon as this one is being computed
+        began.clear()
+        document.set_param("slow", "value", value)
+        assert began.wait(20)
+        if any(event.kind == "done" for event in document.drain(1)):
+            break
+    else:
+        pytest.fail("nothing was shown while the edits came")
+    assert document.settle()
+    document.close()
+
+
+def test_another_picture_does_not_wait_for_what_was_computed_before(engine, monkeypatch):
+    monkeypatch.setattr("qr_nodes.document.GRACE", 1e6)
+    began = threading.Event()
+
+    @node("Endless", category="Stub")
+    def stub_endless(*, job: Job = Job()) -> Cutout:
+        began.set()
+        while True:
+            job.checkpoint()
+
+    document = Document(engine, Graph().add(spec_of(stub_endless), "endless"))
+    document.view("endless")
+    assert began.wait(20)
+    document.open(Graph())
+    assert document.settle(20)
     document.close()
 
 

@@ -30,6 +30,7 @@ from qr_nodes.engine import Engine, RunRequest
 from qr_nodes.graph import Graph
 from qr_nodes.imaging.resample import shrink
 from qr_nodes.node import node, spec_of
+from qr_nodes.nodes import all_specs
 from qr_nodes.types import Cutout
 
 CHAIN = (
@@ -38,7 +39,7 @@ CHAIN = (
 )
 """The mission's eight, with Levels in the place of Export: what the window shows live."""
 
-PARTS = ("overhead", "latency", "cancelling", "reopening", "memory")
+PARTS = ("overhead", "latency", "sliders", "cancelling", "reopening", "memory")
 
 
 def say(what: str, value: str) -> None:
@@ -166,6 +167,41 @@ def latency(file: str, folder: Path, megapixels: float) -> None:
         ran = [e for e in document.drain(1) if e.kind == "done"]
         assert not ran
     say("undo, redo: to the result, nothing executed", milliseconds(times))
+    document.close()
+    engine.close()
+
+
+def sliders(file: str, megapixels: float) -> None:
+    """Drag every slider of every node, an edit each 30 ms: how soon the picture first changes."""
+    engine = Engine(Cache(6 << 30), shrink=shrink)
+    document = Document(engine, Graph(), lambda graph, held: megapixels * 1e6)
+    for spec in all_specs():
+        ranged = [param for param in spec.params.values() if param.type in (int, float)]
+        if spec.writes or not spec.inputs or not ranged or Cutout not in spec.inputs.values():
+            continue
+        front = ("load",) if spec.id == "segment" else ("load", "segment")
+        graph = Graph.chain(*front, spec.id).set_param("load", "path", file)
+        for param in ranged:
+            low, high = param.ui or (param.lo, param.hi)
+            document.open(graph, spec.id)
+            document.settle(300)
+            list(document.drain(1))
+            began, first, worst, last, count = time.perf_counter(), None, 0.0, None, 0
+            while (now := time.perf_counter()) < began + 3:
+                if now >= began + 0.03 * count:
+                    share = 0.2 + 0.6 * count / 100
+                    value = param.type(round(low + (high - low) * share, 3))
+                    document.set_param(spec.id, param.name, value)
+                    count += 1
+                for event in document.drain(0.002):
+                    if event.node == spec.id and event.kind == "done":
+                        now = time.perf_counter()
+                        first = first or now - began
+                        worst, last = max(worst, now - (last or began)), now
+                time.sleep(0.001)
+            worst = max(worst, time.perf_counter() - (last or began))
+            told = "nothing" if first is None else f"{first * 1e3:.0f}, then {worst * 1e3:.0f} ms"
+            say(f"{spec.id}.{param.name} dragged: to the first picture, longest without", told)
     document.close()
     engine.close()
 
@@ -318,6 +354,7 @@ def main() -> None:
         parts = {
             "overhead": overhead,
             "latency": lambda: latency(file, folder, asked.megapixels),
+            "sliders": lambda: sliders(file, asked.megapixels),
             "cancelling": lambda: cancelling(file, asked.megapixels),
             "reopening": lambda: reopening(file, folder),
             "memory": lambda: memory(file, asked.tweaks),
