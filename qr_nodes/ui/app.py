@@ -30,10 +30,11 @@ from qr_nodes.ui.batch_panel import BatchPanel
 from qr_nodes.ui.brush import Brush
 from qr_nodes.ui.canvas import Canvas
 from qr_nodes.ui.commands import Command, Shortcuts, shortcuts
+from qr_nodes.ui.display import check_display, placed, screens
 from qr_nodes.ui.files import Files, picture_pixels
 from qr_nodes.ui.inspector import Inspector
 from qr_nodes.ui.loop import Loop
-from qr_nodes.ui.settings import Store
+from qr_nodes.ui.settings import Settings, Store
 from qr_nodes.ui.viewer import Viewer
 
 SAY = {"info": theme.TEXT, "good": theme.GOOD, "error": theme.BAD}
@@ -174,12 +175,21 @@ class App:
     # ---- building --------------------------------------------------------------------------
 
     def viewport(self) -> None:
-        """Make the system's window as it was left."""
-        (width, height), place = self.settings.now.window, self.settings.now.place
-        more = {} if place is None else {"x_pos": place[0], "y_pos": place[1]}
+        """Make the system's window as it was left, as far as it fits on a screen."""
+        wanted, place = self.settings.now.window, self.settings.now.place
+        x, y, width, height = placed(wanted, place, screens())
+        self._sizes = self._splitters((width, height), wanted)
         dpg.create_viewport(
-            title="QR Nodes", width=width, height=height, disable_close=True, **more
+            title="QR Nodes", x_pos=x, y_pos=y, width=width, height=height, disable_close=True
         )
+
+    def _splitters(self, size: tuple[int, int], wanted: tuple[int, int]) -> dict[str, int]:
+        """Return the areas' sizes, smaller where the window is smaller than it was left."""
+        kept, found = self.settings.now.splitters, {}
+        for name, axis, usual in (("canvas", 0, 900), ("viewer", 1, 520)):
+            whole = wanted[axis] if name in kept else Settings().window[axis]
+            found[name] = int(kept.get(name, usual) * min(1, size[axis] / max(whole, 1)))
+        return found
 
     def remember(self) -> None:
         """Keep the window's layout for the next start."""
@@ -196,7 +206,7 @@ class App:
 
     def build(self) -> None:
         """Make the window's contents; needs a context."""
-        sizes = {"canvas": 900, "viewer": 520} | self.settings.now.splitters
+        sizes = self._sizes
         self.commands = {command.id: command for command in self._commands()}
         self._shortcuts = Shortcuts(list(self.commands.values()))
         with dpg.window(tag="app window", no_scrollbar=True):
@@ -541,8 +551,6 @@ def opened() -> App:
 
 def main(path: str | None = None) -> int:
     """Open the window on a graph, a picture, or what was open before; give an exit code."""
-    from qr_nodes.ui.display import check_display
-
     check_display()
     app, asked = opened(), False
     try:

@@ -1,4 +1,5 @@
-"""Say in a sentence that no window can open, before Dear PyGui aborts the process over it."""
+"""The display: that no window can open, in a sentence, before Dear PyGui aborts the process over
+it; and where on the screens one fits."""
 
 from __future__ import annotations
 
@@ -6,8 +7,15 @@ import ctypes
 import ctypes.util
 import os
 import sys
+from collections.abc import Sequence
 
 from qr_nodes.errors import DeviceError
+
+TITLE_BAR = 36
+"""Height that the system's frame takes above a window, about, px."""
+
+Rect = tuple[int, int, int, int]
+"""Left, top, width and height, px."""
 
 HINT = "The command line works without: see 'qr-nodes --help'."
 
@@ -46,3 +54,91 @@ def _library(name: str) -> ctypes.CDLL:
     if not found:
         raise OSError(f"lib{name}")
     return ctypes.CDLL(found)
+
+
+def screens() -> list[Rect]:
+    """Return the part of each screen that windows may take; none where it cannot be told."""
+    try:
+        return _windows_screens() if sys.platform == "win32" else _glfw_screens()
+    except (ImportError, OSError, AttributeError):  # a build that does not lend its GLFW
+        return []
+
+
+def placed(size: tuple[int, int], place: tuple[int, int] | None, free: Sequence[Rect]) -> Rect:
+    """Return where a window goes: as it was left if that is on a screen, else moved and cut.
+
+    Parameters
+    ----------
+    size : width and height wanted, px
+    place : top left corner wanted, or None for the middle of the first screen
+    free : the screens; without any, the window is put where it was left
+    """
+    width, height = size
+    if place is not None and any(_inside((*place, *size), screen) for screen in free):
+        return *place, width, height
+    if not free:
+        return *(place or (100, 100)), width, height
+    left, top, wide, high = free[0]
+    if place is not None:
+        left, top, wide, high = max(free, key=lambda screen: _shared((*place, *size), screen))
+    top, high = top + TITLE_BAR, high - TITLE_BAR
+    width, height = min(width, wide), min(height, high)
+    x, y = place or (left + (wide - width) // 2, top + (high - height) // 2)
+    x, y = min(max(x, left), left + wide - width), min(max(y, top), top + high - height)
+    return x, y, width, height
+
+
+def _shared(one: Rect, other: Rect) -> int:
+    """Return the area that two rectangles share, px²."""
+    ends = (min(one[i] + one[i + 2], other[i] + other[i + 2]) for i in (0, 1))
+    sides = [max(end - max(one[i], other[i]), 0) for i, end in enumerate(ends)]
+    return sides[0] * sides[1]
+
+
+def _inside(window: Rect, screen: Rect) -> bool:
+    return _shared(window, screen) == window[2] * window[3]
+
+
+def _glfw_screens() -> list[Rect]:
+    import dearpygui._dearpygui as library
+
+    glfw = ctypes.CDLL(library.__file__)
+    numbers = [ctypes.c_int() for _ in range(4)]
+    glfw.glfwGetMonitors.restype = ctypes.POINTER(ctypes.c_void_p)
+    glfw.glfwGetMonitorWorkarea.argtypes = [ctypes.c_void_p, *[ctypes.POINTER(ctypes.c_int)] * 4]
+    if not glfw.glfwInit():  # Dear PyGui asks again, to no effect
+        return []
+    count, found = ctypes.c_int(), []
+    monitors = glfw.glfwGetMonitors(ctypes.byref(count))
+    for index in range(count.value):
+        glfw.glfwGetMonitorWorkarea(monitors[index], *map(ctypes.byref, numbers))
+        found.append(tuple(number.value for number in numbers))
+    return [rect for rect in found if rect[2] > 0 and rect[3] > 0]
+
+
+def _windows_screens() -> list[Rect]:
+    from ctypes import wintypes
+
+    class Info(ctypes.Structure):
+        _fields_ = (
+            ("size", wintypes.DWORD),
+            ("monitor", wintypes.RECT),
+            ("work", wintypes.RECT),
+            ("flags", wintypes.DWORD),
+        )
+
+    found: list[Rect] = []
+    pointer = ctypes.POINTER(wintypes.RECT)
+    more = (wintypes.HMONITOR, wintypes.HDC, pointer, wintypes.LPARAM)
+
+    @ctypes.WINFUNCTYPE(wintypes.BOOL, *more)
+    def take(monitor, _context, _rect, _data):
+        info = Info(size=ctypes.sizeof(Info))
+        if ctypes.windll.user32.GetMonitorInfoW(monitor, ctypes.byref(info)):
+            work = info.work
+            rect = work.left, work.top, work.right - work.left, work.bottom - work.top
+            found.insert(0 if info.flags & 1 else len(found), rect)  # 1: the main screen
+        return True
+
+    ctypes.windll.user32.EnumDisplayMonitors(None, None, take, 0)
+    return found
