@@ -34,7 +34,7 @@ from qr_nodes.ui.display import check_display, placed, screens
 from qr_nodes.ui.files import Files, picture_pixels
 from qr_nodes.ui.inspector import Inspector
 from qr_nodes.ui.loop import Loop
-from qr_nodes.ui.settings import Settings, Store
+from qr_nodes.ui.settings import Store
 from qr_nodes.ui.viewer import Viewer
 
 SAY = {"info": theme.TEXT, "good": theme.GOOD, "error": theme.BAD}
@@ -176,20 +176,12 @@ class App:
 
     def viewport(self) -> None:
         """Make the system's window as it was left, as far as it fits on a screen."""
-        wanted, place = self.settings.now.window, self.settings.now.place
-        x, y, width, height = placed(wanted, place, screens())
-        self._sizes = self._splitters((width, height), wanted)
+        now = self.settings.now
+        x, y, width, height = placed(now.window, now.place, screens())
+        self._areas = now.areas(width, height)
         dpg.create_viewport(
             title="QR Nodes", x_pos=x, y_pos=y, width=width, height=height, disable_close=True
         )
-
-    def _splitters(self, size: tuple[int, int], wanted: tuple[int, int]) -> dict[str, int]:
-        """Return the areas' sizes, smaller where the window is smaller than it was left."""
-        kept, found = self.settings.now.splitters, {}
-        for name, axis, usual in (("canvas", 0, 900), ("viewer", 1, 520)):
-            whole = wanted[axis] if name in kept else Settings().window[axis]
-            found[name] = int(kept.get(name, usual) * min(1, size[axis] / max(whole, 1)))
-        return found
 
     def remember(self) -> None:
         """Keep the window's layout for the next start."""
@@ -206,7 +198,6 @@ class App:
 
     def build(self) -> None:
         """Make the window's contents; needs a context."""
-        sizes = self._sizes
         self.commands = {command.id: command for command in self._commands()}
         self._shortcuts = Shortcuts(list(self.commands.values()))
         with dpg.window(tag="app window", no_scrollbar=True):
@@ -214,13 +205,13 @@ class App:
             self._toolbar()
             with dpg.group(horizontal=True, tag="app body"):
                 with dpg.child_window(
-                    width=sizes["canvas"], height=-STATUS, border=False, resizable_x=True,
+                    width=self._areas["canvas"], height=-STATUS, border=False, resizable_x=True,
                     tag="app left",
                 ):  # fmt: skip
                     dpg.add_child_window(tag="app canvas", width=-1, height=-1)
                 with dpg.child_window(width=-1, height=-STATUS, border=False, tag="app right"):
                     dpg.add_child_window(
-                        tag="app viewer", height=sizes["viewer"], width=-1, resizable_y=True
+                        tag="app viewer", height=self._areas["viewer"], width=-1, resizable_y=True
                     )
                     dpg.add_child_window(tag="app inspector", height=-1, width=-1)
             self._status()

@@ -100,6 +100,14 @@ class Settings(msgspec.Struct, frozen=True):
     batch: BatchChoices = BatchChoices()
     welcome: bool = True
 
+    def areas(self, width: int, height: int) -> dict[str, int]:
+        """Return canvas width and viewer height, px, of a window that may be smaller than left."""
+        found = {}
+        for name, axis, size, usual in (("canvas", 0, width, 900), ("viewer", 1, height, 520)):
+            whole = (self.window if name in self.splitters else Settings().window)[axis]
+            found[name] = int(self.splitters.get(name, usual) * min(1, size / max(whole, 1)))
+        return found
+
 
 class Store:
     """The settings of this window, in step with the file.

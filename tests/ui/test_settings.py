@@ -90,3 +90,13 @@ def test_settings_that_cannot_be_saved_say_so_and_hold_in_this_window(tmp_path):
     with pytest.raises(WriteError, match="cannot be saved"):
         store.change(memory=512)
     assert store.now.memory == 512
+
+
+def test_areas_shrink_with_a_window_that_is_smaller_than_it_was_left():
+    assert Settings().areas(1440, 900) == Settings().areas(2560, 1440) == {
+        "canvas": 900, "viewer": 520,
+    }  # fmt: skip
+    assert Settings(window=(3000, 2000)).areas(720, 450) == {"canvas": 450, "viewer": 260}
+    left = Settings(window=(2000, 1000), splitters={"canvas": 1200, "viewer": 500})
+    assert left.areas(2000, 1000) == {"canvas": 1200, "viewer": 500}
+    assert left.areas(1000, 750) == {"canvas": 600, "viewer": 375}

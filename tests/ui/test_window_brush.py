@@ -179,6 +179,7 @@ def test_keys_take_size_edges_and_the_refine_brush(window, tmp_path):
     draw(window, [(x, y), (x + 40, y)], button=1)
     window.key("r", "e")
     draw(window, [(x, y + 60), (x + 40, y + 60)], button=1)
+    window.key("Escape")  # no Refine Edges, thanks
     window.do("keydown", "ctrl")
     draw(window, [(x, y), (x - 10, y)], button=1)
     window.do("keyup", "ctrl")
