@@ -155,6 +155,11 @@ class Recovery:
         self._lock.close()
         self.file.with_suffix(".lock").unlink(missing_ok=True)
 
+    def settle(self, timeout: float = 60.0) -> bool:
+        """Wait until the sidecar holds what is newest; return whether it does."""
+        with self._mail:
+            return self._mail.wait_for(lambda: _same(self._newest, self._kept), timeout)
+
     def _write(self) -> None:
         while True:
             with self._mail:
@@ -165,6 +170,7 @@ class Recovery:
                 if newest is None:
                     self.file.unlink(missing_ok=True)
                     self._kept = None
+                    self._mail.notify_all()
                     continue
             # A full disk must not end the thread: it is tried again after the pause.
             try:
@@ -176,6 +182,7 @@ class Recovery:
                 self.fault = f"unsaved work cannot be kept ({reason}). Save the graph elsewhere."
             with self._mail:
                 self._kept = kept
+                self._mail.notify_all()
                 self._mail.wait_for(lambda: self._closed or self._newest is None, PAUSE)
 
 

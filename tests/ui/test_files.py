@@ -138,8 +138,7 @@ def test_recovered_work_knows_what_the_file_held(files, file):
     mark = files.mark
     files.tick()
     kept = files.recovery
-    with kept._mail:
-        kept._mail.wait_for(lambda: kept._kept is not None, 10)
+    assert kept.settle()
     entry = module.recovery._entry(kept.file)
     assert entry.mark == mark and mark
     by_another(file)
