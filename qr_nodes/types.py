@@ -9,7 +9,9 @@ Stroke   one movement of the brush, in fractions of the picture
 
 from __future__ import annotations
 
+import itertools
 import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -122,6 +124,28 @@ class Cutout:
         """Give a rectangle of it: views where they can be, new arrays where they cannot."""
         unmixed = None if self.unmixed is None else self.unmixed[box]
         return Cutout(self.color[box], self.tiles.window(box), self.source, unmixed)
+
+
+def mark_of(array: np.ndarray) -> int:
+    """Return a number that stands for this very array in this process, and for no other ever.
+
+    Unlike `id`, it is not given again when the array is gone. Free, however large the array.
+    """
+    key = id(array)
+    ref, mark = _MARKS.get(key, (None, 0))
+    if ref is None or ref() is not array:
+        mark = next(_NEXT_MARK)
+        _MARKS[key] = weakref.ref(array, lambda gone: _forget(key, gone)), mark
+    return mark
+
+
+def _forget(key: int, gone: weakref.ref) -> None:
+    if _MARKS.get(key, (None,))[0] is gone:
+        del _MARKS[key]
+
+
+_MARKS: dict[int, tuple[weakref.ref, int]] = {}
+_NEXT_MARK = itertools.count(1)
 
 
 def opaque(height: int, width: int) -> np.ndarray:

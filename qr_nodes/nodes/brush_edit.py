@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from qr_nodes.errors import ParamError
 from qr_nodes.imaging.correction import Correction, redrawn
 from qr_nodes.node import Job, Param, node
-from qr_nodes.types import Cutout, Mask, Stroke
+from qr_nodes.types import Cutout, Mask, Stroke, mark_of
 
 STRIDE = 64
 """Strokes of a long list after which what they come to is kept, should somebody interrupt."""
@@ -135,7 +135,6 @@ def _recalled(cutout: Cutout, strokes: list[Stroke], job: Job) -> Correction | N
 
 def _parts(cutout: Cutout, strokes: list[Stroke]) -> tuple:
     mark = blake2b(b"".join(stroke.digest for stroke in strokes), digest_size=16).digest()
-    # Strokes that edges hold back are another matter on every picture. The correction holds the
-    # colours that it was made for, so no other array can have their id while it is kept.
+    # Strokes that edges hold back are another matter on every picture.
     held = any(stroke.edge_aware > 0 for stroke in strokes)
-    return (*cutout.shape, mark, id(cutout.color) if held else 0)
+    return (*cutout.shape, mark, mark_of(cutout.color) if held else 0)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from qr_nodes.errors import ParamError
+from qr_nodes.imaging.correction import Correction
+from qr_nodes.node import Job
 from qr_nodes.nodes import find
 from qr_nodes.nodes.brush_edit import brush_edit
 from qr_nodes.types import FAR, MOST, Cutout, Stroke, opaque
@@ -70,3 +72,20 @@ def test_a_stroke_of_a_kind_unknown_here_is_found_in_the_list():
         param.check([{"pts": []}])
     with pytest.raises(ParamError, match=r"^brush_edit\.strokes: it is no JSON\."):
         param.check("paint", text=True)
+
+
+def test_what_edges_held_back_is_kept_apart_for_every_picture_that_ever_was():
+    class Recording(Job):
+        def memo(self, name, parts, compute, **how):
+            kept.append(parts)
+            return Correction((37, 53))  # holds no picture alive
+
+    kept: list[tuple] = []
+    stroke = Stroke(((0.5, 0.5),), edge_aware=0.5)
+    for _ in range(20):  # each one lives where the last one lived
+        brush_edit(cutout_(), strokes=(stroke,), job=Recording())
+    assert len(set(kept)) == 20
+    same = cutout_()
+    for alpha in (same.alpha, opaque(37, 53)):
+        brush_edit(same.with_alpha(alpha), strokes=(stroke,), job=Recording())
+    assert len(set(kept)) == 21
