@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from unittest import mock
 
 from qr_nodes.__main__ import tune
 
@@ -362,7 +363,9 @@ class Robot:
         from qr_nodes.qrgraph import presets
 
         name = self.random.choice([n for n in presets() if n != "glass"])
-        self.app.files._chosen(lambda: self.app.files._use_preset(name))
+        files = self.app.files
+        with mock.patch.object(files, "_sure", lambda act: act()):  # nobody is there to answer
+            files._chosen(lambda: files.use_preset(name))
 
     def _open(self) -> None:
         found = sorted(self.folder.glob("*.qrgraph"))
