@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -25,6 +26,7 @@ from qr_nodes.imaging.consensus import (
 from qr_nodes.imaging.drawn import drawn_to_edges
 from qr_nodes.imaging.lanczos import resize_unit
 from qr_nodes.imaging.shown import Shown
+from qr_nodes.imaging.strips import strips
 from qr_nodes.node import Job, Param, node
 from qr_nodes.types import Cutout, is_opaque
 
@@ -264,21 +266,37 @@ def _look_closer(asked, quality: str, matte: np.ndarray, found: np.ndarray, box,
     closer = agreed(answers, [True] * len(answers), shape, stretch)
     closer = merged(resize_unit(matte[rows, columns], *closer.shape), closer, stretch)
     asked.job.progress(0.95)
-    closer = _drawn(asked, shown, closer, edges)
+    closer = _drawn(asked, shown, closer, edges, (top, left))
     closer -= found[within]
     closer *= window(*shape)
     found[within] += closer
 
 
-def _drawn(asked, shown: Shown, matte: np.ndarray, edges: float) -> np.ndarray:
-    """Give the matte at the size of what is shown, drawn to its edges."""
+def _drawn(asked, shown: Shown, matte: np.ndarray, edges: float, at=(0, 0)) -> np.ndarray:
+    """Give the matte at the size of what is shown, whose corner is `at`, drawn to its edges.
+
+    In between, both ends are kept: whoever drags `edges` asks for the same two again and again.
+    """
     checkpoint = asked.job.checkpoint
     if edges == 1:
         return drawn_to_edges(shown, matte, checkpoint)
-    found = resize_unit(matte, *shown.size, margin=HALF_STEP, checkpoint=checkpoint)
-    if edges > 0:
-        found += np.float32(edges) * (drawn_to_edges(shown, matte, checkpoint) - found)
-    return found
+
+    def plain() -> np.ndarray:
+        return resize_unit(matte, *shown.size, margin=HALF_STEP, checkpoint=checkpoint)
+
+    if edges == 0:
+        return plain()
+    digest = blake2b(np.ascontiguousarray(matte), digest_size=16).hexdigest()
+    parts = (digest, *matte.shape, *shown.size, *at, asked.under is None)
+    found = asked.job.memo("plain", parts, plain)
+    drawn = asked.job.memo("drawn", parts, lambda: drawn_to_edges(shown, matte, checkpoint))
+    out = np.empty_like(found)
+    for rows, _, _ in strips(*found.shape):
+        checkpoint()
+        part = np.subtract(drawn[rows], found[rows], out=out[rows])
+        part *= np.float32(edges)
+        part += found[rows]
+    return out
 
 
 def _raw(asked, shown: Shown, model, look: Look, more: bool = False) -> np.ndarray:

@@ -1,4 +1,5 @@
 import re
+import sys
 import threading
 from contextlib import suppress
 
@@ -417,3 +418,21 @@ def test_two_pictures_at_once_get_their_own_mattes(weights):
         thread.join()
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_dragging_edges_draws_the_matte_to_the_edges_once(network, monkeypatch):
+    module = sys.modules["qr_nodes.nodes.segment"]
+    drawn, draw = [], module.drawn_to_edges
+    monkeypatch.setattr(module, "drawn_to_edges", lambda *a: drawn.append(1) or draw(*a))
+    network(left_half)
+    picture = cutout(RNG.integers(0, 9, (90, 130, 3), np.uint8) + ramp(90, 130) // 2)
+    job = Notes()
+    found = [segment(picture, edges=30, job=job).alpha]
+    once = len(drawn)
+    found += [segment(picture, edges=edges, job=job).alpha for edges in (60, 90)]
+    assert len(drawn) == once > 0
+    for edges, alpha in zip((30, 60, 90), found, strict=True):
+        np.testing.assert_array_equal(alpha, segment(picture, edges=edges).alpha)
+    ends = [segment(picture, edges=edges).alpha for edges in (0, 100)]
+    assert not np.array_equal(*ends)
+    np.testing.assert_allclose(found[1], ends[0] + 0.6 * (ends[1] - ends[0]), atol=1e-6)
