@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,50 @@ def pytest_configure() -> None:
     shell tells what it starts with &: a handler that does nothing is not inherited."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda number, frame: None)
+
+
+FAST = (
+    *("imaging", "nodes", "batch/test_naming.py", "batch/test_one.py", "batch/test_report.py"),
+    *("inference/test_registry.py", "inference/test_resume.py", "test_cache.py"),
+    *("test_document.py", "test_engine.py", "test_graph.py", "test_preflight.py"),
+    *("test_qrgraph.py", "test_tiled.py"),
+)
+"""What `-m fast` runs: under 20 s on two cores. A new file in these folders is among it, unless it
+takes its place in `SLOW`."""
+SLOW = ("nodes/test_segment.py", "imaging/test_edge_aware.py", "imaging/test_shown.py")
+
+
+def _is_fast(path: Path) -> bool:
+    place = path.relative_to(Path(__file__).parent).as_posix()
+    return place.startswith(FAST) and not place.startswith(SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config) -> bool | None:
+    """With `-m fast`, files that have no fast test are not even imported."""
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return (
+        True
+        if config.option.markexpr == "fast" and is_test and not _is_fast(collection_path)
+        else None
+    )
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if _is_fast(item.path) and "process" not in item.keywords:
+            item.add_marker("fast")
+
+
+@pytest.fixture(autouse=True)
+def _kept_fast(request, monkeypatch):
+    """A fast test starts no process and asks no real network: what does is marked `process`."""
+    if "fast" not in request.keywords:
+        return
+
+    def refuse(*args, **kwargs):
+        pytest.fail("a fast test starts a process: mark it with pytest.mark.process")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
 
 
 def pytest_addoption(parser):

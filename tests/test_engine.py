@@ -132,6 +132,7 @@ def test_only_what_a_target_needs_runs(stubs, engine):
     assert outcome.executed == ["source", "add"]
 
 
+@pytest.mark.process
 def test_a_reused_target_asks_for_nothing_upstream(stubs):
     engine = Engine(Cache(OVERHEAD_OF_TWO))
     graph = stubs.graph("source", "add", "add")

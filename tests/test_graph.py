@@ -143,6 +143,7 @@ def test_a_plain_chain_is_read_as_networkx_would(written, plain):
         assert nx.is_directed_acyclic_graph(reference)
 
 
+@pytest.mark.process
 def test_a_chain_of_nodes_is_opened_and_edited_without_networkx():
     code = (
         "import sys\n"

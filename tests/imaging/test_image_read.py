@@ -703,6 +703,7 @@ def test_a_pipe_that_nobody_writes_to_is_a_sentence(tmp_path, monkeypatch):
         read_image(tmp_path / "pipe")
 
 
+@pytest.mark.process
 def test_a_pipe_without_end_is_given_up(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

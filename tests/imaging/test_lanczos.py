@@ -44,6 +44,7 @@ def test_work_stops_between_strips(monkeypatch, stopping):
     stopping(lambda checkpoint: resize_unit(mask, 200, 100, checkpoint=checkpoint))
 
 
+@pytest.mark.process
 def test_a_mask_is_the_same_whatever_the_number_of_threads():
     code = """
 import hashlib

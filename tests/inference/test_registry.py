@@ -112,6 +112,7 @@ def test_without_a_home_of_its_own_the_systems_folders_are_used(monkeypatch):
     assert resources.cache_folder("models").name == "models"
 
 
+@pytest.mark.process
 def test_several_threads_may_be_the_first_to_read_the_list():
     code = """
 import importlib, sys, threading

@@ -133,6 +133,7 @@ def test_what_came_before_it_was_given_up_is_kept_and_used(server, fetch):
     assert fetch.told[0] == (have, len(DATA))  # the bar shows where it goes on
 
 
+@pytest.mark.process
 def test_a_process_that_was_killed_is_gone_on_from(server, fetch, net, home):
     listing = registry.Listing(1, {"net": msgspec.structs.replace(net, name="")})
     (home / "models.json").write_bytes(msgspec.json.encode(listing))

@@ -173,6 +173,7 @@ def test_a_graph_says_what_is_wrong_with_an_own_node(own, tmp_path):
     assert f"Put outline.py into {nodes.own_folder()}" in str(problem)
 
 
+@pytest.mark.process
 def test_to_open_a_graph_runs_no_code_from_its_folder(own, tmp_path):
     ran = tmp_path / "ran"
     (tmp_path / "outline.py").write_text(f"open({str(ran)!r}, 'w')")
@@ -188,6 +189,7 @@ def test_to_open_a_graph_runs_no_code_from_its_folder(own, tmp_path):
     assert not ran.exists()
 
 
+@pytest.mark.process
 def test_the_programs_own_nodes_cost_no_look_at_others():
     code = (
         "import sys; before = set(sys.modules); from qr_nodes import load_graph;"
