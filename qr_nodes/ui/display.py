@@ -14,6 +14,9 @@ from qr_nodes.errors import DeviceError
 TITLE_BAR = 36
 """Height that the system's frame takes above a window, about, px."""
 
+USUAL = (100, 100)
+"""Where a window goes that was never moved, px."""
+
 Rect = tuple[int, int, int, int]
 """Left, top, width and height, px."""
 
@@ -70,20 +73,17 @@ def placed(size: tuple[int, int], place: tuple[int, int] | None, free: Sequence[
     Parameters
     ----------
     size : width and height wanted, px
-    place : top left corner wanted, or None for the middle of the first screen
+    place : top left corner wanted, or None for a usual one
     free : the screens; without any, the window is put where it was left
     """
     width, height = size
-    if place is not None and any(_inside((*place, *size), screen) for screen in free):
-        return *place, width, height
-    if not free:
-        return *(place or (100, 100)), width, height
-    left, top, wide, high = free[0]
-    if place is not None:
-        left, top, wide, high = max(free, key=lambda screen: _shared((*place, *size), screen))
+    x, y = place or USUAL
+    wanted = x, y, width, height
+    if not free or any(_inside(wanted, screen) for screen in free):
+        return wanted
+    left, top, wide, high = max(free, key=lambda screen: _shared(wanted, screen))
     top, high = top + TITLE_BAR, high - TITLE_BAR
     width, height = min(width, wide), min(height, high)
-    x, y = place or (left + (wide - width) // 2, top + (high - height) // 2)
     x, y = min(max(x, left), left + wide - width), min(max(y, top), top + high - height)
     return x, y, width, height
 
