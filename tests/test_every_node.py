@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 
 from qr_nodes.errors import Cancelled, ParamError, QrNodesError, SocketError
 from qr_nodes.graph import Node
+from qr_nodes.imaging.image_io import read_image
 from qr_nodes.imaging.resample import shrink
 from qr_nodes.node import Before, Job, Param
 from qr_nodes.nodes import all_specs
@@ -334,6 +335,41 @@ def test_the_same_call_gives_the_same_pixels(spec, call):
     second = pixels(call, spec, given, settings)
     assert first
     assert same(first, second)
+
+
+def of_depth(dtype):
+    """The scene with the very colours of its 8 bits, in another depth."""
+    cutout = scene(61, 83)
+    exact = {np.uint8: lambda c: c, np.uint16: lambda c: c.astype(np.uint16) * 257}
+    color = exact.get(dtype, lambda c: c.astype(np.float32) / np.float32(255))(cutout.color)
+    return frozen(replace(cutout, color=color))
+
+
+def unit(value):
+    """Arrays of an output in [0, 1], whatever their depth; a file as it is seen when read again."""
+    seen = read_image(value.path) if isinstance(value, Written) else value
+    found = [
+        array / np.float32(1 if array.dtype == np.float32 else np.iinfo(array.dtype).max)
+        for array in arrays(seen)
+    ]
+    # Of what is all but clear 16 bits keep the colour and 8 bits none.
+    return [found[0] * found[1][..., None], *found[1:]] if seen is not value else found
+
+
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.inputs], ids=lambda spec: spec.id)
+def test_a_picture_gives_the_same_answer_in_8_16_and_32_bits(spec, call):
+    given = {dtype: inputs_for(spec, of_depth(dtype)) for dtype in DTYPES}
+    more = {} if spec.models or spec.writes else lively(call, spec, given[np.uint8])
+    for settings in ({}, more) if more else ({},):
+        answers = {}
+        for dtype in DTYPES:
+            Remembering.kept.clear()
+            found = call(spec, given[dtype], settings)
+            answers[dtype] = [array for value in found.values() for array in unit(value)]
+        for dtype in (np.uint16, np.float32):
+            for coarse, fine in zip(answers[np.uint8], answers[dtype], strict=True):
+                # A step of 8 bits; what is rounded twice on the way, half a step more.
+                assert np.abs(coarse - fine).max() <= 1.5 / 255, settings
 
 
 @every_node

@@ -124,6 +124,8 @@ def _resize_axis(array, axis, length, enlarging, checkpoint) -> np.ndarray:
         at = (slice(None),) * (1 - axis) + (part,)
         target = out[at]
         target[...] = cv2.resize(array[at], target.shape[1::-1], interpolation=kernel)
+    if array.dtype == np.float32 and kernel in (cv2.INTER_LANCZOS4, cv2.INTER_CUBIC):
+        np.clip(out, 0, 1, out=out)  # as whole numbers are: the other axis would spread it
     return out
 
 

@@ -40,7 +40,7 @@ def _size(params: Mapping[str, Any], sizes: Mapping[str, Size | None]) -> Size |
     return sizes["cutout"] and _framed(sizes["cutout"], params)[2]
 
 
-@node("Resize", category="Frame", version=2, size=_size)
+@node("Resize", category="Frame", version=3, size=_size)
 def resize(
     cutout: Cutout,
     *,
