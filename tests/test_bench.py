@@ -15,6 +15,7 @@ BENCH = Path(__file__).parent / "bench"
 SMALL = {
     "engine": "--megapixels 1 --tweaks 10 --only overhead latency memory",
     "brush": "--megapixels 0.5",
+    "cancelling": "--megapixels 0.3",
     "scaling": "--megapixels 0.5 --only feather",
     "workers": "--workers 1 --seconds 0.1 --each 2",
 }

@@ -513,6 +513,32 @@ def test_a_node_stops_at_whichever_checkpoint_says_so(spec, call):
 
 
 @pytest.mark.parametrize(
+    "spec", [spec for spec in SPECS if not spec.takes_job], ids=lambda spec: spec.id
+)
+def test_a_node_that_cannot_be_stopped_looks_at_each_pixel_alone(spec, call):
+    """One pass over a picture is a few ms; what looks around takes a `job` and asks it."""
+    rng = np.random.default_rng(6)
+    order = rng.permutation(61 * 83)
+    picture = scene(61, 83)
+    mixed = Cutout(
+        picture.color.reshape(-1, 3)[order].reshape(picture.color.shape),
+        picture.alpha.ravel()[order].reshape(picture.shape),
+    )
+    given = inputs_for(spec, picture)
+    shuffled = {n: mixed if isinstance(v, Cutout) else _mixed(v, order) for n, v in given.items()}
+    for settings in ({}, lively(call, spec, given)):
+        plain, other = (call(spec, inputs, settings) for inputs in (given, shuffled))
+        for name, value in plain.items():
+            for first, second in zip(arrays(value), arrays(other[name]), strict=True):
+                np.testing.assert_array_equal(_mixed(first, order), second)
+
+
+def _mixed(array, order):
+    flat = array.reshape(len(order), -1)[order]
+    return np.ascontiguousarray(flat.reshape(array.shape))
+
+
+@pytest.mark.parametrize(
     "spec", [spec for spec in SPECS if spec.reach is not None], ids=lambda spec: spec.id
 )
 def test_what_is_redone_after_a_small_change_equals_the_whole_bit_for_bit(spec):

@@ -117,6 +117,7 @@ def _resize_axis(array, axis, length, enlarging, checkpoint) -> np.ndarray:
     shape = list(array.shape)
     shape[axis] = length
     out = np.empty(shape, array.dtype)
+    overshoots = array.dtype == np.float32 and kernel in (cv2.INTER_LANCZOS4, cv2.INTER_CUBIC)
     # Columns cut narrow would take a page of memory for each row of a large picture.
     line = min(max(array.shape[axis], length), GRAIN // WIDE if axis == 0 else GRAIN)
     for part, *_ in strips(array.shape[1 - axis], line):
@@ -124,8 +125,8 @@ def _resize_axis(array, axis, length, enlarging, checkpoint) -> np.ndarray:
         at = (slice(None),) * (1 - axis) + (part,)
         target = out[at]
         target[...] = cv2.resize(array[at], target.shape[1::-1], interpolation=kernel)
-    if array.dtype == np.float32 and kernel in (cv2.INTER_LANCZOS4, cv2.INTER_CUBIC):
-        np.clip(out, 0, 1, out=out)  # as whole numbers are: the other axis would spread it
+        if overshoots:  # whole numbers cannot; the other axis would spread it
+            np.clip(target, 0, 1, out=target)
     return out
 
 

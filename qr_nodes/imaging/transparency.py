@@ -147,12 +147,15 @@ def unmixed(
     He and Sun, "Fast guided filter", arXiv:1505.00996, 2015: lines of alpha over colour, found
     on a small copy.
     """
-    scene = _scene(color, alpha, region)
+    scene = _scene(color, alpha, region, checkpoint)
     if scene is None:
         return None
     inside = (_small(region) > 0) * _ONE
+    checkpoint()
     lines = _alpha_lines(scene, _small(color), _small(alpha), inside, haze, checkpoint)
-    new_alpha, new_color = np.array(alpha), np.array(color)
+    new_alpha = np.array(alpha)
+    checkpoint()
+    new_color = np.array(color)
     for box in blocks(*alpha.shape):
         checkpoint()
         weight = region[box]
@@ -171,10 +174,13 @@ def unmixed(
         front = behind + (seen - behind) / np.maximum(coverage, FAINT)[..., None]
         front = seen + weight[..., None] * (np.clip(front, 0, 1) - seen)
         new_color[box] = _like(front, color, weight, new_color[box])
-    return np.clip(new_alpha, 0, 1), new_color
+    checkpoint()
+    return np.clip(new_alpha, 0, 1, out=new_alpha), new_color
 
 
-def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
+def see_through(
+    color: np.ndarray, alpha: np.ndarray, checkpoint: Callable[[], None] = lambda: None
+) -> np.ndarray | None:
     """Find subjects that are see-through.
 
     Three signs must come together: along the outline a rim differs from what lies on both
@@ -187,12 +193,17 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
     ----------
     color : (H, W, 3) uint8, uint16 or float32
     alpha : (H, W) float32 in [0, 1]
+    checkpoint : callable
+        Called between steps; may raise to stop.
 
     Returns
     -------
     region : (H, W) float32 in [0, 1], or None if there is nothing see-through
     """
-    small, picture = _small(alpha, quick=True), _small(color, quick=True)
+    small = _small(alpha, quick=True)
+    checkpoint()
+    picture = _small(color, quick=True)
+    checkpoint()
     plateau = _plateau(small)
     count, labels = cv2.connectedComponents((small > 0.05).astype(np.uint8))
     found = np.zeros(small.shape, np.uint8)
@@ -205,7 +216,8 @@ def see_through(color: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
         if _rim_share(picture, (subject & (small > 0.1)).astype(np.uint8)) < SIGN:
             continue
         around = cv2.dilate(subject.astype(np.uint8), SQUARE)
-        scene = _scene(picture, small, around.astype(np.float32))
+        checkpoint()
+        scene = _scene(picture, small, around.astype(np.float32), checkpoint)
         if scene is not None and scene.alike[subject].mean() >= ALIKE:
             found |= around
     if not found.any():
@@ -348,8 +360,13 @@ def membrane(
     return filled
 
 
-def _scene(color: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> Scene | None:
-    picture, matte, inside = _small(color), _small(alpha), (_small(region) > 0) * _ONE
+def _scene(
+    color: np.ndarray, alpha: np.ndarray, region: np.ndarray, checkpoint: Callable[[], None]
+) -> Scene | None:
+    picture = _small(color)
+    checkpoint()
+    matte, inside = _small(alpha), (_small(region) > 0) * _ONE
+    checkpoint()
     near = cv2.dilate((matte > EMPTY).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     near = near.reshape(matte.shape)
     known = (~near & (inside == 0)).astype(np.float32)
@@ -359,9 +376,12 @@ def _scene(color: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> Scene | 
         return None
     palette = Palette.of(picture, known)
     common = palette.common_in(picture, tuple(slice(0, n) for n in matte.shape), matte.shape)
+    checkpoint()
     spread = _spread(picture, known)
+    checkpoint()
     behind = membrane(picture, known)
     for _ in range(ROUNDS):
+        checkpoint()
         alike = _alike(picture, behind, spread, common)
         # Behind clear glass the background itself is seen: it beats any guess from outside.
         # What is only half alike counts for nothing, or its mere number would sway the rest.
@@ -398,10 +418,12 @@ def _alpha_lines(
     # The lower half of `haze` narrows the range of F, all of it keeps more of what was there.
     narrow = min(2 * haze, 1.0)
     dark, bright = _range(picture, inside > 0)
+    checkpoint()
     ends = narrow * dark, 1 - narrow * (1 - bright)
     least = _least_alpha(picture, scene.background, scene.doubt, *ends)
     subject = (alpha * inside > 0.05) * _ONE
     alike = _around(scene.alike * subject, AROUND) / (_around(subject, AROUND) + 1e-3)
+    checkpoint()
     kept = haze * (1 - np.maximum(alike, scene.alike))
     first, last = OFF
     strange = _off_line(picture - scene.background, inside * (1 - scene.alike))

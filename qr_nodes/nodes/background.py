@@ -23,7 +23,13 @@ def _check(params: Mapping[str, Any], linked: Collection[str]) -> None:
         )
 
 
-@node("Background", category="Finish", check=_check, size=lambda params, sizes: sizes["cutout"])
+@node(
+    "Background",
+    category="Finish",
+    version=2,
+    check=_check,
+    size=lambda params, sizes: sizes["cutout"],
+)
 def background(
     cutout: Cutout,
     picture: Cutout | None = None,

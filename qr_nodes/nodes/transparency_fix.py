@@ -56,7 +56,7 @@ def transparency_fix(
     job.checkpoint()
     region = where
     if where is None and find and strength > 0:
-        region = see_through(color, alpha)
+        region = see_through(color, alpha, job.checkpoint)
         if region is not None:
             job.note("The subject looks see-through; the scene behind it was taken out.")
     if region is not None and strength > 0:
