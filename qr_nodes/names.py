@@ -12,8 +12,6 @@ import json
 import re
 from typing import Any, TypeVar
 
-import msgspec
-
 Value = TypeVar("Value")
 BYTES = re.compile("[\udc80-\udcff]")
 
@@ -25,6 +23,8 @@ def shown(text: str) -> str:
 
 def to_json(value: Any) -> bytes:
     """Return a value as JSON of one line, whatever names are in it."""
+    import msgspec  # a third of what `--help` takes, which needs none of it
+
     try:
         return msgspec.json.encode(value, order="deterministic")
     except UnicodeEncodeError:
@@ -39,6 +39,8 @@ def from_json(data: bytes, type: type[Value]) -> Value:
     msgspec.DecodeError, UnicodeDecodeError
         It is no JSON, or another value.
     """
+    import msgspec
+
     try:
         return msgspec.json.decode(data, type=type)
     except msgspec.DecodeError:

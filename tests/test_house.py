@@ -92,7 +92,7 @@ def test_the_package_loads_nothing_that_is_not_used():
 def test_help_loads_no_opencv_and_no_numpy():
     code = (
         "import sys, qr_nodes.cli as c; c.main(['remove', '--help']);"
-        "print(sorted({'cv2', 'numpy', 'onnxruntime', 'networkx'} & set(sys.modules)))"
+        "print(sorted({'cv2', 'numpy', 'onnxruntime', 'networkx', 'msgspec'} & set(sys.modules)))"
     )
     assert python(code).splitlines()[-1] == "[]"
 
