@@ -356,7 +356,7 @@ def _is_folder(picture: Any) -> bool:
 
 
 def _is_pixels(picture: Any) -> bool:
-    """Say whether it is an array or a picture of Pillow's, without importing either."""
+    """Return whether it is an array or a picture of Pillow's, without importing either."""
     return hasattr(picture, "dtype") or (hasattr(picture, "getbands") and hasattr(picture, "mode"))
 
 

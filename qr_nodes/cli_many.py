@@ -155,7 +155,7 @@ def _check_room(graph, picture, bytes: int) -> None:
 
 
 def names_folder(path: str) -> bool:
-    """Say whether a path means a folder, whatever else is named."""
+    """Return whether a path means a folder, whatever else is named."""
     return path.endswith(("/", os.sep)) or os.path.isdir(path)
 
 

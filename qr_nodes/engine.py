@@ -138,7 +138,7 @@ class Engine:
         return True
 
     def _passed(self, ended: _Ended) -> bool:
-        """Say whether a step had nothing to do, and gave the very cut-out that it got."""
+        """Return whether a step had nothing to do, and gave the very cut-out that it got."""
         if ended.node.spec.idle is None or "cutout" not in ended.inputs:
             return False
         key, output = ended.inputs["cutout"]

@@ -324,7 +324,7 @@ def _format(asked: list[str], accept: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _body(request: Request) -> AsyncIterator[tuple[BinaryIO, ImmutableMultiDict]]:
-    """Give the picture as a nameless file, and the form."""
+    """Return the picture as a nameless file, and the form."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         async with request.form(max_files=1, max_fields=100) as form:

@@ -99,7 +99,7 @@ def put(part: Path, target: Path) -> None:
 
 
 def rename(part: Path, target: Path) -> None:
-    """Give a complete file, which the disk has, its name, as `replacing` does.
+    """Return a complete file, which the disk has, its name, as `replacing` does.
 
     A file that was there is not replaced if it is write-protected, and hands on its permissions.
     """

@@ -454,7 +454,7 @@ def pixels(size: int = 20) -> Image.Image:
 
 
 def ways(cut, tmp_path, folder) -> dict[str, tuple[list[str], list]]:
-    """Give each way to say where a result goes: arguments, and the results' paths."""
+    """Return each way to say where a result goes: arguments, and the results' paths."""
     other = tmp_path / "other.png"
     pixels().save(other)
     return {

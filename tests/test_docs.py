@@ -71,7 +71,7 @@ def test_every_dependency_is_locked():
 
 
 def texts() -> dict[str, str]:
-    """Give all that a user may read: what lies beside the program, and the program itself."""
+    """Return all that a user may read: what lies beside the program, and the program itself."""
     files = [*ROOT.glob("*.md"), ROOT / "models/README.md", ROOT / "models/registry.toml"]
     return {str(file): file.read_text() for file in [*files, *(ROOT / "qr_nodes").rglob("*.py")]}
 

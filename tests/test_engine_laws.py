@@ -119,7 +119,7 @@ class Reference:
         self.graph, self.known = graph, {}
 
     def sources(self, id: str) -> dict[str, tuple[str, str] | None]:
-        """Give the node and the output behind each input, None where nothing is linked."""
+        """Return the node and the output behind each input, None where nothing is linked."""
         return {name: self.graph.source(id, name) for name in self.graph.nodes[id].spec.inputs}
 
     def feeds(self, id: str, scale: float) -> list[tuple[str, float]]:
@@ -145,7 +145,7 @@ class Reference:
         )
 
     def value(self, id: str, scale: float) -> dict[str, np.ndarray] | None:
-        """Give the alpha or mask of each output of a node, None if it fails or is blocked."""
+        """Return the alpha or mask of each output of a node, None if it fails or is blocked."""
         if (id, scale) not in self.known:
             self.known[id, scale] = None if self.doomed(id) else self._value(id, scale)
         return self.known[id, scale]

@@ -153,7 +153,7 @@ def call(tmp_path):
 
 
 def declared_size(spec, given, settings, folder="."):
-    """Give the size that is known of what a node gives, before it runs."""
+    """Return the size that is known of what a node gives, before it runs."""
     values = {name: value for name, value in settings.items() if name in spec.params}
     sizes = {name: given[name].shape if name in given else None for name in spec.inputs}
     return output_size(Node(spec, spec.defaults | values), sizes, folder)

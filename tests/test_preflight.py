@@ -15,7 +15,7 @@ from qr_nodes.types import Stroke
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give a folder with pictures of two sizes, one of them turned by its EXIF block."""
+    """Return a folder with pictures of two sizes, one of them turned by its EXIF block."""
     exif = Image.Exif()
     exif[0x0112] = 6
     for name, size in (("wide.png", (53, 37)), ("other.png", (53, 37)), ("tall.png", (37, 53))):
@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 
 def combined(folder, first: str, second: str) -> Graph:
-    """Give a graph that puts two pictures' mattes together and sets them on the first."""
+    """Return a graph that puts two pictures' mattes together and sets them on the first."""
     graph = Graph.chain("load", "set_alpha", "export").add("combine_masks")
     for id, name in (("a", first), ("b", second)):
         graph = graph.add("load", id, path=str(folder / name))

@@ -232,7 +232,7 @@ def _stem(name: str) -> str:
 
 
 def is_picture(name: str) -> bool:
-    """Say whether a file is a picture by its name."""
+    """Return whether a file is a picture by its name."""
     from qr_nodes.imaging.image_io import ENDINGS
 
     return not name.startswith(".") and name.lower().rpartition(".")[2] in ENDINGS

@@ -175,7 +175,7 @@ def gather(
 
 
 def _is_folder(inputs: Sequence[str], out: str) -> bool:
-    """Say whether an output of files is a folder for them all, or raise WriteError."""
+    """Return whether an output of files is a folder for them all, or raise WriteError."""
     if out.endswith(("/", os.sep)) or os.path.isdir(out):
         return True
     if len(inputs) < 2:
@@ -244,7 +244,7 @@ def only_until_error(results: Iterator[Result], stop: threading.Event, on_error:
 
 
 def disk_full(error: BaseException | None) -> bool:
-    """Say whether what went wrong comes from a disk that is full."""
+    """Return whether what went wrong comes from a disk that is full."""
     while error is not None and getattr(error, "errno", None) not in whole.FULL:
         error = error.__cause__
     return error is not None

@@ -71,7 +71,7 @@ class Result:
         return text.replace(f"{self.input}: ", "") if self.input else text
 
     def as_json(self) -> dict[str, Any]:
-        """Give what a script wants to know, in JSON's own types; paths are absolute."""
+        """Return what a script wants to know, in JSON's own types; paths are absolute."""
         return {
             "input": self.input and os.path.abspath(self.input),
             "output": self.output and os.path.abspath(self.output),

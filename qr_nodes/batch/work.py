@@ -269,7 +269,7 @@ class Batch:
         return renamed(result, {part: task.files[node] for node, part in task.parts.items()})
 
     def commit(self, task: Task, result: Result) -> Result:
-        """Give what `perform` wrote its name; the result then says where the files are."""
+        """Return what `perform` wrote its name; the result then says where the files are."""
         result = replace(result, edited=task.graph is not self.graph)
         if result.error is not None or not task.parts:
             return result
@@ -432,7 +432,7 @@ class Batch:
 def keys_of(
     engine: Engine, graph: Graph, path: str | None, outs: Mapping[str, str]
 ) -> dict[str, str]:
-    """Give the key of each Export for a picture, as if it wrote to a path of `outs`."""
+    """Return the key of each Export for a picture, as if it wrote to a path of `outs`."""
     graph = bind(graph, path, outs)
     for id in outs:
         graph = graph.set_param(id, "overwrite", True)

@@ -18,7 +18,7 @@ CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
 
 
 def profile_fits(icc: bytes | None, mode: str) -> bool:
-    """Say whether `icc` is a sound profile for pictures of Pillow's `mode`."""
+    """Return whether `icc` is a sound profile for pictures of Pillow's `mode`."""
     return bool(icc) and profile_fault(icc, mode) == ""
 
 

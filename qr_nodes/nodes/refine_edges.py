@@ -13,7 +13,7 @@ from qr_nodes.types import Cutout, Mask, check_fits, is_opaque, limited, without
 
 
 def _idle(arguments: Mapping[str, Any]) -> bool:
-    """Say whether the region to act in is empty, as where the brush has marked nothing."""
+    """Return whether the region to act in is empty, as where the brush has marked nothing."""
     where = arguments.get("where")
     return where is not None and where.strides == (0, 0) and not where.flat[0]
 

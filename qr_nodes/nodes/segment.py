@@ -273,7 +273,7 @@ def _look_closer(asked, quality: str, matte: np.ndarray, found: np.ndarray, box,
 
 
 def _drawn(asked, shown: Shown, matte: np.ndarray, edges: float, at=(0, 0)) -> np.ndarray:
-    """Give the matte at the size of what is shown, whose corner is `at`, drawn to its edges.
+    """Return the matte at the size of what is shown, whose corner is `at`, drawn to its edges.
 
     In between, both ends are kept: whoever drags `edges` asks for the same two again and again.
     """

@@ -210,7 +210,7 @@ class _Browser:
         return kinds[dpg.get_value(self._format)] if self._format else self.wanted.globs
 
     def _chosen_format(self, _, kind: str) -> None:
-        """Give the name the ending of a kind."""
+        """Return the name the ending of a kind."""
         name, ending = dpg.get_value(self._name).strip(), Path(self.wanted.kinds[kind][0]).suffix
         if ENDING.fullmatch(suffix := Path(name).suffix):
             name = name.removesuffix(suffix)

@@ -125,7 +125,7 @@ def keep(picture: str, nodes: Values) -> None:
 
 
 def brought_back(graph: Graph, picture: str) -> tuple[Graph, list[str], list[str]]:
-    """Give back what was kept for a picture to the nodes that work on it.
+    """Return back what was kept for a picture to the nodes that work on it.
 
     Returns
     -------

@@ -418,7 +418,7 @@ def test_profile_and_resolution_of_a_deep_tiff():
 
 
 def with_profile(icc: bytes) -> dict[str, bytes]:
-    """Give files of every kind, in 8 bits and more, that hold `icc` as their colour profile."""
+    """Return files of every kind, in 8 bits and more, that hold `icc` as their colour profile."""
     import pillow_heif
 
     files = {f: saved(RGB, f, icc_profile=icc) for f in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF")}
@@ -433,7 +433,7 @@ def with_profile(icc: bytes) -> dict[str, bytes]:
 
 
 def told(data: bytes) -> tuple[bytes | None, list[str]]:
-    """Give the profile that is read, and what is said of it."""
+    """Return the profile that is read, and what is said of it."""
     notes: list[str] = []
     return read_image(data, note=notes.append).source.icc, notes
 

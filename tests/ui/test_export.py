@@ -40,7 +40,7 @@ def written(files, tmp_path, monkeypatch):
 
 
 def asked(files):
-    """Give the name that the dialog suggests, and what answers it and checks an answer."""
+    """Return the name that the dialog suggests, and what answers it and checks an answer."""
     what, name, _, done, check = files.app.asked.pop()
     assert what == "as" and not files.app.asked
     return name, done, check
